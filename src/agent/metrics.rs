@@ -1,0 +1,219 @@
+//! Metrics, in the text format of Prometheus. [`TABLE`] is what the reference is made from.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// Every metric: name as it is scraped, type, what it counts.
+pub const TABLE: &[(&str, &str, &str)] = &[
+    (
+        "towline_syncs_total",
+        "counter",
+        "passes that wrote objects, by `result` (`success` or the reason of the error)",
+    ),
+    (
+        "towline_sync_duration_seconds",
+        "histogram",
+        "time of passes that wrote objects",
+    ),
+    (
+        "towline_writes_total",
+        "counter",
+        "objects written, by `action` (create, update, adopt, heal, prune, abandon)",
+    ),
+    (
+        "towline_drift_heals_total",
+        "counter",
+        "objects whose drift was undone",
+    ),
+    (
+        "towline_git_polls_total",
+        "counter",
+        "Git polls, by `result` (`success` or the reason of the error)",
+    ),
+    ("towline_renders_total", "counter", "renders, by `result`"),
+    (
+        "towline_applications",
+        "gauge",
+        "Applications, by `sync` and `health`",
+    ),
+    (
+        "towline_leader",
+        "gauge",
+        "1 while this agent holds the Lease",
+    ),
+];
+
+/// A label `result`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: String,
+}
+
+/// A label `action`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabel {
+    action: &'static str,
+}
+
+/// Labels of an Application's state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabels {
+    sync: String,
+    health: String,
+}
+
+/// The agent's metrics.
+pub struct Metrics {
+    registry: Registry,
+    syncs: Family<ResultLabel, Counter>,
+    durations: Histogram,
+    writes: Family<ActionLabel, Counter>,
+    heals: Counter,
+    polls: Family<ResultLabel, Counter>,
+    renders: Family<ResultLabel, Counter>,
+    applications: Family<StateLabels, Gauge>,
+    leader: Gauge<i64, std::sync::atomic::AtomicI64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("towline");
+        let metrics = Self {
+            syncs: Family::default(),
+            durations: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
+            writes: Family::default(),
+            heals: Counter::<u64, AtomicU64>::default(),
+            polls: Family::default(),
+            renders: Family::default(),
+            applications: Family::default(),
+            leader: Gauge::default(),
+            registry: Registry::default(),
+        };
+        // Counters get their `_total` from the encoder.
+        registry.register("syncs", TABLE[0].2, metrics.syncs.clone());
+        registry.register(
+            "sync_duration_seconds",
+            TABLE[1].2,
+            metrics.durations.clone(),
+        );
+        registry.register("writes", TABLE[2].2, metrics.writes.clone());
+        registry.register("drift_heals", TABLE[3].2, metrics.heals.clone());
+        registry.register("git_polls", TABLE[4].2, metrics.polls.clone());
+        registry.register("renders", TABLE[5].2, metrics.renders.clone());
+        registry.register("applications", TABLE[6].2, metrics.applications.clone());
+        registry.register("leader", TABLE[7].2, metrics.leader.clone());
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+}
+
+impl Metrics {
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+
+    /// A poll of a remote ended.
+    pub fn git_poll(&self, result: Result<(), &str>) {
+        self.polls
+            .get_or_create(&ResultLabel {
+                result: word(result),
+            })
+            .inc();
+    }
+
+    /// A render ended.
+    pub fn render(&self, result: Result<(), &str>) {
+        self.renders
+            .get_or_create(&ResultLabel {
+                result: word(result),
+            })
+            .inc();
+    }
+
+    /// A pass that wrote objects ended.
+    pub fn sync(&self, result: Result<(), &str>, seconds: f64) {
+        self.syncs
+            .get_or_create(&ResultLabel {
+                result: word(result),
+            })
+            .inc();
+        self.durations.observe(seconds);
+    }
+
+    /// An object was written.
+    pub fn write(&self, action: crate::plan::Action) {
+        self.writes
+            .get_or_create(&ActionLabel {
+                action: action.as_str(),
+            })
+            .inc();
+        if action == crate::plan::Action::Heal {
+            self.heals.inc();
+        }
+    }
+
+    /// An Application went from one state to another; `None` is before its first and after its
+    /// last.
+    pub fn application(&self, before: Option<(&str, &str)>, after: Option<(&str, &str)>) {
+        let labels = |(sync, health): (&str, &str)| StateLabels {
+            sync: sync.into(),
+            health: health.into(),
+        };
+        if let Some(before) = before {
+            self.applications.get_or_create(&labels(before)).dec();
+        }
+        if let Some(after) = after {
+            self.applications.get_or_create(&labels(after)).inc();
+        }
+    }
+
+    /// Whether this agent holds the Lease.
+    pub fn leading(&self, holds: bool) {
+        self.leader.set(i64::from(holds));
+    }
+}
+
+fn word(result: Result<(), &str>) -> String {
+    result.map_or_else(str::to_owned, |()| "success".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_of_the_table_is_scraped_under_its_name() {
+        let metrics = Metrics::default();
+        metrics.git_poll(Ok(()));
+        metrics.render(Err("RenderFailed"));
+        metrics.sync(Ok(()), 0.1);
+        metrics.write(crate::plan::Action::Heal);
+        metrics.application(None, Some(("Synced", "Healthy")));
+        metrics.leading(true);
+        let text = metrics.text();
+        for (name, kind, help) in TABLE {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+            let family = name.trim_end_matches("_total");
+            assert!(
+                text.contains(&format!("# TYPE {family} {kind}")),
+                "{name} is no {kind}"
+            );
+            assert!(
+                text.contains(&format!("# HELP {family} {help}")),
+                "{name} has another help"
+            );
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The agent: what happens, when. It holds the only state, and all time, of towline.
+//!
+//! One task for each Application ([`application`]), one for each Git remote ([`sources`]), one for
+//! each watched kind ([`watches`]). An Application's task sleeps until something happens to it and
+//! then makes a pass ([`sync`]), which is a row of pure functions between two doors.
+
+mod application;
+mod credentials;
+mod deletion;
+mod discovery;
+mod http;
+mod lease;
+pub mod metrics;
+mod publish;
+mod request;
+mod sources;
+mod store;
+mod sync;
+mod watches;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use lease::Timing;
+
+use crate::cluster::{Cluster, Identity, WatchEvent, WatchScope};
+use crate::git::{AllowedSchemes, Cache};
+use crate::object::Object;
+use application::Application;
+use credentials::Credentials;
+use discovery::Kinds;
+use lease::Elector;
+use metrics::Metrics;
+use publish::{Events, applications};
+use request::Request;
+use sources::Sources;
+use watches::Watches;
+
+/// How the agent runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The agent's namespace: Applications in it may act as the agent; inventories are kept in it.
+    pub namespace: String,
+    /// Names this installation in tracking-ids; the namespace unless two share one.
+    pub install_id: String,
+    /// Namespaces whose Applications are honoured; empty for all.
+    pub application_namespaces: Vec<String>,
+    /// Where Git repositories are cached.
+    pub cache_dir: PathBuf,
+    /// URL schemes of Git remotes.
+    pub allow_schemes: AllowedSchemes,
+    /// The name of the Lease.
+    pub lease_name: String,
+    /// This agent's name among its replicas.
+    pub identity: String,
+    /// Times of the Lease.
+    pub timing: Timing,
+    /// The agent's own Deployment: while it is being deleted, Applications are let go without
+    /// deleting their objects.
+    pub deployment: Option<String>,
+}
+
+/// What all Applications of an agent share.
+struct Shared {
+    options: Options,
+    cluster: Arc<dyn Cluster>,
+    kinds: Kinds,
+    sources: Sources,
+    credentials: Credentials,
+    watches: Watches,
+    events: Events,
+    metrics: Arc<Metrics>,
+}
+
+/// Runs until `stop` becomes true: serves HTTP on `listener`, contends for the Lease, and acts
+/// while it holds it.
+///
+/// # Errors
+/// When the cache directory cannot be used or the HTTP listener breaks.
+pub async fn run(
+    cluster: Arc<dyn Cluster>,
+    options: Options,
+    listener: TcpListener,
+    stop: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::default());
+    let ready = Arc::new(AtomicBool::new(false));
+    let shown = http::Shown {
+        metrics: Arc::clone(&metrics),
+        ready: Arc::clone(&ready),
+    };
+    let server = tokio::spawn(http::serve(listener, shown, stop.clone()));
+    let (leading, mut leads) = watch::channel(false);
+    let elector = Elector::new(
+        Arc::clone(&cluster),
+        &options.namespace,
+        &options.lease_name,
+        options.identity.clone(),
+        options.timing,
+    );
+    // The Lease is given back after the last write, not at the first sign of the end.
+    let (release, released) = watch::channel(false);
+    let elector = tokio::spawn(elector.run(leading, released));
+    let reached = tokio::spawn(reach(Arc::clone(&cluster), Arc::clone(&ready)));
+    let mut ended = stop.clone();
+    loop {
+        tokio::select! {
+            _ = ended.wait_for(|stop| *stop) => break,
+            changed = leads.wait_for(|leads| *leads) => if changed.is_err() { break },
+        }
+        tracing::info!(lease = options.lease_name, "holds the Lease");
+        metrics.leading(true);
+        let acting = act(Arc::clone(&cluster), options.clone(), Arc::clone(&metrics))?;
+        tokio::select! {
+            _ = ended.wait_for(|stop| *stop) => {}
+            _ = leads.wait_for(|leads| !*leads) => tracing::warn!("lost the Lease; stops acting"),
+        }
+        acting.stop().await;
+        metrics.leading(false);
+        if *ended.borrow() {
+            break;
+        }
+    }
+    let _ = release.send(true);
+    let _ = elector.await;
+    reached.abort();
+    server.await??;
+    Ok(())
+}
+
+/// Says ready once the API server answers.
+async fn reach(cluster: Arc<dyn Cluster>, ready: Arc<AtomicBool>) {
+    while let Err(error) = cluster.discover().await {
+        tracing::warn!(%error, "the API server is not reached");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    ready.store(true, Ordering::SeqCst);
+}
+
+/// The tasks of an agent that holds the Lease.
+struct Acting {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Acting {
+    /// Ends them all. Applications end between two requests, so that nothing is written after this.
+    async fn stop(self) {
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}
+
+fn act(
+    cluster: Arc<dyn Cluster>,
+    options: Options,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<Acting> {
+    let cache = Cache::new(&options.cache_dir)?;
+    let shared = Arc::new(Shared {
+        sources: Sources::new(cache, Arc::clone(&metrics)),
+        credentials: Credentials::new(Arc::clone(&cluster)),
+        watches: Watches::new(Arc::clone(&cluster)),
+        events: Events::new(options.identity.as_str()),
+        kinds: Kinds::default(),
+        metrics,
+        cluster,
+        options,
+    });
+    let (stop, stopped) = watch::channel(false);
+    let mut scopes = vec![None];
+    if !shared.options.application_namespaces.is_empty() {
+        scopes = shared
+            .options
+            .application_namespaces
+            .iter()
+            .cloned()
+            .map(Some)
+            .collect();
+    }
+    let tasks = scopes
+        .into_iter()
+        .map(|namespace| tokio::spawn(follow(Arc::clone(&shared), namespace, stopped.clone())))
+        .collect();
+    Ok(Acting { stop, tasks })
+}
+
+/// The Applications of a namespace (or of all): a task for each.
+async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch::Receiver<bool>) {
+    let scope = WatchScope {
+        resource: applications(),
+        namespace,
+        selector: None,
+    };
+    let mut events = shared.cluster.watch(&Identity::Agent, &scope);
+    let mut running = Running {
+        shared,
+        tasks: BTreeMap::new(),
+        listed: Vec::new(),
+    };
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => break,
+            event = events.next() => match event {
+                Some(Ok(event)) => running.take(event),
+                Some(Err(error)) => tracing::warn!(%error, "Applications cannot be watched (is the CRD installed? `towline install | kubectl apply -f -`)"),
+                None => break,
+            },
+        }
+    }
+    running.stop().await;
+}
+
+/// The tasks of Applications, by namespace and name.
+struct Running {
+    shared: Arc<Shared>,
+    tasks: BTreeMap<(String, String), Task>,
+    listed: Vec<(String, String)>,
+}
+
+struct Task {
+    uid: String,
+    requests: watch::Sender<Request>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn take(&mut self, event: WatchEvent) {
+        match event {
+            WatchEvent::Relist => self.listed.clear(),
+            WatchEvent::Applied(object) => {
+                self.listed
+                    .push((object.namespace().to_owned(), object.name().to_owned()));
+                self.applied(&object);
+            }
+            WatchEvent::Deleted(object) => {
+                // Dropping the sender ends the task; its objects stay, unless its finalizer had
+                // them deleted before.
+                self.tasks
+                    .remove(&(object.namespace().to_owned(), object.name().to_owned()));
+            }
+            WatchEvent::Listed => {
+                let listed = std::mem::take(&mut self.listed);
+                self.tasks.retain(|key, _| listed.contains(key));
+            }
+        }
+    }
+
+    fn applied(&mut self, object: &Object) {
+        let request = Request::read(object);
+        let key = (request.namespace.clone(), request.name.clone());
+        if let Some(task) = self.tasks.get(&key)
+            && task.uid == request.uid
+            && !task.task.is_finished()
+        {
+            task.requests.send_if_modified(|known| {
+                let changed = *known != request;
+                *known = request;
+                changed
+            });
+            return;
+        }
+        let uid = request.uid.clone();
+        let (requests, receiver) = watch::channel(request);
+        let application =
+            Application::new(Arc::clone(&self.shared), receiver, Request::status(object));
+        let task = tokio::spawn(application.run());
+        self.tasks.insert(
+            key,
+            Task {
+                uid,
+                requests,
+                task,
+            },
+        );
+    }
+
+    /// Ends every task, and waits until the last request is answered or given up.
+    async fn stop(self) {
+        for (_, task) in self.tasks {
+            task.task.abort();
+            let _ = task.task.await;
+        }
+    }
+}
+
+/// How a directory is rendered.
+fn render_options(directory: Option<&crate::api::Directory>) -> crate::render::Options {
+    let mut options = crate::render::Options::default();
+    if let Some(directory) = directory {
+        options.directory.recurse = directory.recurse.unwrap_or(false);
+        options.directory.include = directory.include.iter().cloned().collect();
+        options.directory.exclude = directory.exclude.iter().cloned().collect();
+    }
+    options
+}

@@ -1,0 +1,288 @@
+//! Watches of managed objects: one for each identity and kind, label-selected, full objects.
+//!
+//! Each event is reduced to what decisions need and put into the mailbox of its Application; the
+//! object is dropped at once. Memory grows with managed objects, not with the cluster.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use futures::StreamExt as _;
+use futures::stream::{BoxStream, SelectAll};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
+use crate::inventory::Owner;
+use crate::live::{Observed, observe};
+use crate::object::{Object, ObjectId, Scope, keys};
+
+/// What a watch tells about one object.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    /// It is, or became, this.
+    Seen(Box<Observed>),
+    /// It is gone, or lost its label: only a GET can tell.
+    Lost,
+}
+
+/// Where notices for one Application wait until its next pass. A newer notice of an object
+/// replaces the older one, so that a storm of events costs one entry.
+pub struct Mailbox {
+    owner: Owner,
+    notices: Mutex<BTreeMap<ObjectId, Notice>>,
+    wake: Notify,
+}
+
+impl Mailbox {
+    /// An empty mailbox.
+    pub fn new(owner: Owner) -> Self {
+        Self {
+            owner,
+            notices: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Everything that came since the last call.
+    pub fn take(&self) -> BTreeMap<ObjectId, Notice> {
+        std::mem::take(&mut *lock(&self.notices))
+    }
+
+    /// Waits until something is in it.
+    pub async fn filled(&self) {
+        loop {
+            let notified = self.wake.notified();
+            if !lock(&self.notices).is_empty() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn put(&self, id: ObjectId, notice: Notice) {
+        lock(&self.notices).insert(id, notice);
+        self.wake.notify_one();
+    }
+}
+
+type Watched = BTreeMap<(Identity, Resource), Arc<Subject>>;
+
+/// All watches of managed objects.
+pub struct Watches {
+    cluster: Arc<dyn Cluster>,
+    /// Mailboxes by the value of the application label.
+    mailboxes: Arc<RwLock<BTreeMap<String, Arc<Mailbox>>>>,
+    watched: Mutex<Watched>,
+    /// Ended when the last Application lets go of all this.
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// One kind as one identity.
+struct Subject {
+    /// The namespaces that matter, for an identity that may not watch all of them.
+    namespaces: watch::Sender<BTreeSet<String>>,
+    /// Why its changes are not seen, if they are not.
+    blind: Mutex<Option<String>>,
+}
+
+impl Watches {
+    /// No watches yet.
+    pub fn new(cluster: Arc<dyn Cluster>) -> Self {
+        Self {
+            cluster,
+            mailboxes: Arc::default(),
+            watched: Mutex::default(),
+            tasks: Mutex::default(),
+        }
+    }
+
+    /// The mailbox of an Application, from now on filled.
+    pub fn register(&self, owner: &Owner) -> Arc<Mailbox> {
+        let mailbox = Arc::new(Mailbox::new(owner.clone()));
+        let mut mailboxes = self
+            .mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        mailboxes.insert(owner.key(), Arc::clone(&mailbox));
+        mailbox
+    }
+
+    /// Ends the mailbox of an Application.
+    pub fn unregister(&self, owner: &Owner) {
+        self.mailboxes
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&owner.key());
+    }
+
+    /// Sees to it that a kind is watched as `who`, at least in `namespace`.
+    pub fn ensure(&self, who: &Identity, resource: &Resource, namespace: &str) {
+        let key = (who.clone(), resource.clone());
+        let mut watched = lock(&self.watched);
+        if let Some(subject) = watched.get(&key) {
+            subject
+                .namespaces
+                .send_if_modified(|all| all.insert(namespace.to_owned()));
+            return;
+        }
+        let (namespaces, wanted) = watch::channel(BTreeSet::from([namespace.to_owned()]));
+        let subject = Arc::new(Subject {
+            namespaces,
+            blind: Mutex::default(),
+        });
+        watched.insert(key, Arc::clone(&subject));
+        let task = Task {
+            cluster: Arc::clone(&self.cluster),
+            who: who.clone(),
+            resource: resource.clone(),
+            mailboxes: Arc::clone(&self.mailboxes),
+            subject,
+            known: BTreeMap::new(),
+        };
+        lock(&self.tasks).spawn(task.run(wanted));
+    }
+
+    /// Why changes of these kinds are not seen: the first reason, if there is one.
+    pub fn blind<'a>(
+        &self,
+        who: &Identity,
+        resources: impl IntoIterator<Item = &'a Resource>,
+    ) -> Option<String> {
+        let watched = lock(&self.watched);
+        resources.into_iter().find_map(|resource| {
+            let subject = watched.get(&(who.clone(), resource.clone()))?;
+            lock(&subject.blind).clone()
+        })
+    }
+}
+
+struct Task {
+    cluster: Arc<dyn Cluster>,
+    who: Identity,
+    resource: Resource,
+    mailboxes: Arc<RwLock<BTreeMap<String, Arc<Mailbox>>>>,
+    subject: Arc<Subject>,
+    /// Every object seen, with the label it had: what a new list lacks is gone.
+    known: BTreeMap<ObjectId, String>,
+}
+
+type Events = BoxStream<'static, (Option<String>, Result<WatchEvent, Error>)>;
+
+impl Task {
+    /// Watches the whole cluster; where that is forbidden, the namespaces that matter.
+    async fn run(mut self, mut wanted: watch::Receiver<BTreeSet<String>>) {
+        let mut listed = BTreeSet::new();
+        let mut all = self.open(None);
+        while let Some((_, event)) = all.next().await {
+            let forbidden = event.as_ref().is_err_and(Error::is_forbidden);
+            if forbidden && self.resource.scope == Scope::Namespaced {
+                break;
+            }
+            self.take(None, event, &mut listed);
+        }
+        drop(all);
+        // Each namespace has a stream of its own; new ones join as Applications come.
+        let mut streams: SelectAll<Events> = SelectAll::new();
+        let mut open = BTreeSet::new();
+        let mut listings: BTreeMap<String, BTreeSet<ObjectId>> = BTreeMap::new();
+        loop {
+            for namespace in wanted.borrow_and_update().iter() {
+                if !namespace.is_empty() && open.insert(namespace.clone()) {
+                    streams.push(self.open(Some(namespace)));
+                }
+            }
+            tokio::select! {
+                event = streams.next(), if !streams.is_empty() => {
+                    if let Some((Some(namespace), event)) = event {
+                        let listed = listings.entry(namespace.clone()).or_default();
+                        self.take(Some(&namespace), event, listed);
+                    }
+                }
+                changed = wanted.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn open(&self, namespace: Option<&str>) -> Events {
+        let scope = WatchScope {
+            resource: self.resource.clone(),
+            namespace: namespace.map(str::to_owned),
+            selector: Some(keys::APPLICATION_LABEL.into()),
+        };
+        let namespace = scope.namespace.clone();
+        self.cluster
+            .watch(&self.who, &scope)
+            .map(move |event| (namespace.clone(), event))
+            .boxed()
+    }
+
+    /// One event. `listed` collects the ids of a list that is under way.
+    fn take(
+        &mut self,
+        namespace: Option<&str>,
+        event: Result<WatchEvent, Error>,
+        listed: &mut BTreeSet<ObjectId>,
+    ) {
+        match event {
+            Ok(WatchEvent::Relist) => listed.clear(),
+            Ok(WatchEvent::Applied(object)) => {
+                listed.insert(object.id());
+                self.seen(&object);
+            }
+            Ok(WatchEvent::Deleted(object)) => self.lost(&object.id()),
+            Ok(WatchEvent::Listed) => {
+                *lock(&self.subject.blind) = None;
+                let missing: Vec<ObjectId> = self
+                    .known
+                    .keys()
+                    .filter(|id| namespace.is_none_or(|n| n == id.namespace))
+                    .filter(|id| !listed.contains(*id))
+                    .cloned()
+                    .collect();
+                missing.iter().for_each(|id| self.lost(id));
+                listed.clear();
+            }
+            Err(error) => {
+                tracing::warn!(kind = %self.resource.gvk, %error, "watch failed; it is opened again");
+                *lock(&self.subject.blind) = Some(error.to_string());
+            }
+        }
+    }
+
+    fn seen(&mut self, object: &Object) {
+        let Some(label) = object.label(keys::APPLICATION_LABEL) else {
+            return;
+        };
+        let id = object.id();
+        self.known.insert(id.clone(), label.to_owned());
+        if let Some(mailbox) = self.mailbox(label) {
+            let now = jiff::Timestamp::now().as_second();
+            mailbox.put(
+                id,
+                Notice::Seen(Box::new(observe(object, &mailbox.owner, now))),
+            );
+        }
+    }
+
+    fn lost(&mut self, id: &ObjectId) {
+        let Some(label) = self.known.remove(id) else {
+            return;
+        };
+        if let Some(mailbox) = self.mailbox(&label) {
+            mailbox.put(id.clone(), Notice::Lost);
+        }
+    }
+
+    fn mailbox(&self, label: &str) -> Option<Arc<Mailbox>> {
+        self.mailboxes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(label)
+            .cloned()
+    }
+}
+
+/// The lock; a panic of another holder leaves the map as it was.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

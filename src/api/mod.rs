@@ -1,0 +1,24 @@
+//! The API: the `Application` resource, its schema and its status.
+//!
+//! The spec's field names are those of Argo CD, so that a manifest moves over by changing its
+//! `apiVersion`. What towline does not support is declared all the same, each with a validation
+//! rule that names it and says what to do: a field is honoured or rejected, never ignored.
+
+mod crd;
+mod policy;
+mod spec;
+mod status;
+mod unsupported;
+
+pub use crd::crd;
+pub use policy::{Backoff, Policy, PolicyError};
+pub use spec::{
+    Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Destination,
+    Directory, Info, Retry, Source, SyncPolicy,
+};
+pub use status::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
+
+/// The API group of towline's resources.
+pub const GROUP: &str = "towline.dev";
+/// Their version.
+pub const VERSION: &str = "v1alpha1";

@@ -1,0 +1,284 @@
+//! The spec as the pipeline wants it: defaults filled in, durations parsed, contradictions named.
+//!
+//! The API server has checked the schema already; this checks again, because rules in a schema
+//! can be missing from an older CRD, and because text such as `5m` is only text to it.
+
+use std::time::Duration;
+
+use super::{Adopt, ApplicationSpec};
+use crate::error::{Class, Fault};
+
+/// How long Git is left alone between polls when the Application does not say.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
+/// The shortest poll: an interval below is an error, since it would only load the Git server.
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An Application's policy, with every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    /// Syncs by itself.
+    pub automated: bool,
+    /// Deletes what left Git.
+    pub prune: bool,
+    /// Undoes drift.
+    pub self_heal: bool,
+    /// Lets an empty render prune everything.
+    pub allow_empty: bool,
+    /// Creates `destination.namespace` where it is missing.
+    pub create_namespace: bool,
+    /// Refuses objects that another Application owns. Always so in towline.
+    pub adopt: Adopt,
+    /// Prunes above this are held; `None` for the default rule.
+    pub prune_limit: Option<usize>,
+    /// The Git poll.
+    pub interval: Duration,
+    /// Waits after failed syncs.
+    pub backoff: Backoff,
+    /// How many revisions `.status.history` keeps.
+    pub history_limit: usize,
+    /// The namespace of objects that name none.
+    pub namespace: String,
+}
+
+/// Exponential waits after failed syncs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backoff {
+    /// How often a [`Class::Stalled`] error is retried; `None` for ever.
+    pub limit: Option<u32>,
+    /// The first wait.
+    pub first: Duration,
+    /// What each wait is multiplied by.
+    pub factor: u32,
+    /// The longest wait.
+    pub max: Duration,
+}
+
+impl Backoff {
+    /// The wait before retry number `retry` (from 0), or `None` when a stalled error is not
+    /// retried any more.
+    pub fn wait(&self, retry: u32, class: Class) -> Option<Duration> {
+        match class {
+            Class::Wait(time) => return Some(time),
+            Class::Stalled if self.limit.is_some_and(|limit| retry >= limit) => return None,
+            Class::Stalled | Class::Retry => {}
+        }
+        let factor = self.factor.checked_pow(retry).unwrap_or(u32::MAX);
+        Some(
+            self.first
+                .checked_mul(factor)
+                .unwrap_or(self.max)
+                .min(self.max),
+        )
+    }
+}
+
+/// A field of the spec whose value cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("spec.{field}: {message}")]
+pub struct PolicyError {
+    /// The field, from `spec` on.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Fault for PolicyError {
+    fn class(&self) -> Class {
+        Class::Stalled
+    }
+    fn reason(&self) -> &'static str {
+        "SpecInvalid"
+    }
+}
+
+impl Policy {
+    /// Reads a spec.
+    ///
+    /// # Errors
+    /// The first field whose value cannot be used.
+    pub fn from_spec(spec: &ApplicationSpec) -> Result<Self, PolicyError> {
+        reject_unsupported(spec)?;
+        let sync = spec.sync_policy.clone().unwrap_or_default();
+        let automated = sync.automated.clone().filter(|a| a.enabled.unwrap_or(true));
+        let on = |get: fn(&super::Automated) -> Option<bool>| {
+            automated.as_ref().and_then(get).unwrap_or(false)
+        };
+        let interval = duration(
+            "source.interval",
+            spec.source.interval.as_deref(),
+            DEFAULT_INTERVAL,
+        )?;
+        if interval < MIN_INTERVAL {
+            return Err(PolicyError {
+                field: "source.interval",
+                message: format!("`{interval:?}` is too short: at least 1s"),
+            });
+        }
+        Ok(Self {
+            automated: automated.is_some(),
+            prune: on(|a| a.prune),
+            self_heal: on(|a| a.self_heal),
+            allow_empty: on(|a| a.allow_empty),
+            create_namespace: sync
+                .sync_options
+                .iter()
+                .flatten()
+                .any(|option| option == "CreateNamespace=true"),
+            adopt: spec.adopt.unwrap_or_default(),
+            prune_limit: spec
+                .prune
+                .as_ref()
+                .and_then(|p| p.limit)
+                .and_then(|limit| usize::try_from(limit).ok()),
+            interval,
+            backoff: backoff(&sync)?,
+            history_limit: spec
+                .revision_history_limit
+                .and_then(|n| usize::try_from(n).ok())
+                .unwrap_or(10)
+                .min(20),
+            namespace: spec.destination.namespace.clone().unwrap_or_default(),
+        })
+    }
+}
+
+fn backoff(sync: &super::SyncPolicy) -> Result<Backoff, PolicyError> {
+    let retry = sync.retry.clone().unwrap_or_default();
+    let waits = retry.backoff.clone().unwrap_or_default();
+    Ok(Backoff {
+        limit: match retry.limit.unwrap_or(5) {
+            negative if negative < 0 => None,
+            limit => Some(u32::try_from(limit).unwrap_or(u32::MAX)),
+        },
+        first: duration(
+            "syncPolicy.retry.backoff.duration",
+            waits.duration.as_deref(),
+            Duration::from_secs(5),
+        )?,
+        factor: u32::try_from(waits.factor.unwrap_or(2))
+            .unwrap_or(2)
+            .clamp(1, 100),
+        max: duration(
+            "syncPolicy.retry.backoff.maxDuration",
+            waits.max_duration.as_deref(),
+            Duration::from_secs(180),
+        )?,
+    })
+}
+
+/// The rules of the schema once more, for a CRD that lacks them.
+fn reject_unsupported(spec: &ApplicationSpec) -> Result<(), PolicyError> {
+    let source = &spec.source;
+    let set = [
+        ("sources", spec.sources.is_some()),
+        ("ignoreDifferences", spec.ignore_differences.is_some()),
+        ("source.helm", source.helm.is_some()),
+        ("source.chart", source.chart.is_some()),
+        ("source.plugin", source.plugin.is_some()),
+        ("source.kustomize", source.kustomize.is_some()),
+        ("source.ref", source.reference.is_some()),
+    ];
+    match set.into_iter().find(|(_, is_set)| *is_set) {
+        Some((field, _)) => Err(PolicyError {
+            field,
+            message: "is not supported".into(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A duration as Go writes it: a number (fractions allowed) and a unit, several in a row. A bare
+/// number counts seconds, as in Argo CD.
+fn duration(
+    field: &'static str,
+    text: Option<&str>,
+    default: Duration,
+) -> Result<Duration, PolicyError> {
+    let Some(text) = text else { return Ok(default) };
+    parse_duration(text).ok_or_else(|| PolicyError {
+        field,
+        message: format!("`{text}` is not a duration (write `30s`, `5m` or `1h30m`)"),
+    })
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    /// The longest duration accepted: above it a typing mistake is likelier than an intention.
+    const MAX_SECONDS: f64 = 366.0 * 86_400.0;
+    if let Ok(seconds) = text.parse::<u32>() {
+        return Some(Duration::from_secs(u64::from(seconds)))
+            .filter(|d| d.as_secs_f64() <= MAX_SECONDS);
+    }
+    let mut rest = text;
+    let mut seconds = 0.0_f64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_end = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_end);
+        let scale = match unit {
+            "ms" => 0.001,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * scale;
+        rest = tail;
+    }
+    (seconds <= MAX_SECONDS && !text.is_empty()).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(sync_policy: serde_json::Value) -> ApplicationSpec {
+        serde_json::from_value(serde_json::json!({
+            "project": "default",
+            "source": {"repoURL": "https://git.example.com/shop.git", "path": "overlays/prod"},
+            "destination": {"namespace": "shop"},
+            "syncPolicy": sync_policy,
+        }))
+        .expect("the spec is valid")
+    }
+
+    #[test]
+    fn automated_without_more_neither_prunes_nor_heals() {
+        let policy = Policy::from_spec(&spec(serde_json::json!({"automated": {}}))).expect("valid");
+        assert!(policy.automated && !policy.prune && !policy.self_heal && !policy.allow_empty);
+        let off = spec(serde_json::json!({"automated": {"enabled": false, "prune": true}}));
+        let policy = Policy::from_spec(&off).expect("valid");
+        assert!(!policy.automated && !policy.prune);
+    }
+
+    #[test]
+    fn durations_are_go_durations() {
+        assert_eq!(parse_duration("1h30m"), Some(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("1.5s"), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_duration("90"), Some(Duration::from_secs(90)));
+        for junk in ["", "s", "5x", "-5s", "290y", "1e9h", "99999999999h"] {
+            let parsed = parse_duration(junk);
+            assert!(parsed.is_none(), "{junk} gave {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn stalled_errors_stop_at_the_limit_and_passing_ones_never_do() {
+        let backoff = Backoff {
+            limit: Some(2),
+            first: Duration::from_secs(5),
+            factor: 2,
+            max: Duration::from_secs(60),
+        };
+        let waits: Vec<_> = (0..4)
+            .map(|retry| backoff.wait(retry, Class::Stalled).map(|d| d.as_secs()))
+            .collect();
+        assert_eq!(waits, [Some(5), Some(10), None, None]);
+        assert_eq!(
+            backoff.wait(40, Class::Retry),
+            Some(Duration::from_secs(60))
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! What a person writes in an Application.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::ApplicationStatus;
+use super::unsupported::{UnsupportedList, UnsupportedObject};
+
+/// A directory of a Git repository and the namespace of this cluster that is kept equal to it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[kube(
+    group = "towline.dev",
+    version = "v1alpha1",
+    kind = "Application",
+    plural = "applications",
+    singular = "application",
+    shortname = "tl",
+    category = "towline",
+    namespaced,
+    status = "ApplicationStatus",
+    derive = "PartialEq",
+    doc = "A directory of a Git repository and the namespace of this cluster that is kept equal to it.",
+    validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name must be at most 63 characters"),
+    printcolumn(name = "Sync", type_ = "string", json_path = ".status.sync.status"),
+    printcolumn(name = "Health", type_ = "string", json_path = ".status.health.status"),
+    printcolumn(name = "Revision", type_ = "string", json_path = ".status.sync.shortRevision"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.sources)").message("spec.sources is not supported: use one spec.source; make an Application for each repository"),
+    validation = Rule::new("!has(self.ignoreDifferences)").message("spec.ignoreDifferences is not supported yet: leave the field out of Git, and towline does not own it"),
+    validation = Rule::new("!has(self.project) || self.project == 'default'").message("spec.project: only `default` exists; set spec.serviceAccountName to limit what an Application may do")
+)]
+pub struct ApplicationSpec {
+    /// Argo CD's project. Only `default` is accepted; rights come from `serviceAccountName`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Where the desired objects come from.
+    pub source: Source,
+    /// Rejected: one repository for each Application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<UnsupportedList>,
+    /// Where they go.
+    pub destination: Destination,
+    /// How they are kept equal. Without `automated`, towline only reports.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync_policy: Option<SyncPolicy>,
+    /// The ServiceAccount, in the Application's own namespace, as which every read, write and
+    /// delete for this Application is made. Required outside the agent's namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
+    /// What becomes of objects that exist already and that nobody claims. Default `IfUnowned`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopt: Option<Adopt>,
+    /// Limits on deletion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<AutomatedPrune>,
+    /// Rejected for now: what Git does not say is not owned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_differences: Option<UnsupportedList>,
+    /// How many entries `.status.history` keeps, at most 20. Default 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 20))]
+    pub revision_history_limit: Option<i32>,
+    /// Notes for people, as in Argo CD; towline does not read them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Vec<Info>>,
+}
+
+/// Where the desired objects come from.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.helm)").message("spec.source.helm is not supported: render the chart with `helm template` into the repository, or keep it under Argo CD"),
+    validation = Rule::new("!has(self.chart)").message("spec.source.chart is not supported: towline reads Git repositories; render the chart with `helm template` into one"),
+    validation = Rule::new("!has(self.plugin)").message("spec.source.plugin is not supported: commit the plugin's output"),
+    validation = Rule::new("!has(self.kustomize)").message("spec.source.kustomize is not supported: put these fields into the kustomization.yaml at spec.source.path"),
+    validation = Rule::new("!has(self.ref)").message("spec.source.ref is not supported: it belongs to spec.sources")
+)]
+pub struct Source {
+    /// The repository: `https://…`, `ssh://…` or `git@host:path`; `http://` and `file://` where the
+    /// agent's `--allow-scheme` says so.
+    #[serde(rename = "repoURL")]
+    #[schemars(length(min = 1, max = 2048))]
+    pub repo_url: String,
+    /// Branch, tag, `refs/…`, semver range over tags, or commit. Default `HEAD`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_revision: Option<String>,
+    /// The directory, from the root of the repository. Default the root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How often Git is polled, such as `30s` or `5m`. Default 30s, at least 1s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<String>,
+    /// How a directory without kustomization.yaml is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<Directory>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<UnsupportedObject>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<String>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<UnsupportedObject>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kustomize: Option<UnsupportedObject>,
+    /// Rejected.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// How a directory without kustomization.yaml is read: Argo CD's rules.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.jsonnet)").message("spec.source.directory.jsonnet is not supported: commit the rendered manifests")
+)]
+pub struct Directory {
+    /// Also the directories below. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurse: Option<bool>,
+    /// A glob, or `{a,b}` of several: only files that match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub include: Option<String>,
+    /// A glob, or `{a,b}` of several: no files that match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<String>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jsonnet: Option<UnsupportedObject>,
+}
+
+/// Where the objects go: this cluster, and a namespace for those that name none.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.server) || self.server == 'https://kubernetes.default.svc'").message("spec.destination.server: only the agent's own cluster, https://kubernetes.default.svc; install towline in each cluster"),
+    validation = Rule::new("!has(self.name) || self.name == 'in-cluster'").message("spec.destination.name: only `in-cluster`; install towline in each cluster")
+)]
+pub struct Destination {
+    /// Only `https://kubernetes.default.svc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Only `in-cluster`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The namespace of namespaced objects that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+}
+
+/// How the objects are kept equal to Git.
+#[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.managedNamespaceMetadata)").message("spec.syncPolicy.managedNamespaceMetadata is not supported: declare the Namespace in Git")
+)]
+pub struct SyncPolicy {
+    /// Syncs by itself. `automated: {}` neither prunes nor heals, as in Argo CD.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automated: Option<Automated>,
+    /// `CreateNamespace=true` and others that the reference lists; an unknown one is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    #[x_kube(
+        validation = Rule::new("self.all(o, o in ['CreateNamespace=true', 'CreateNamespace=false', 'ServerSideApply=true', 'ApplyOutOfSyncOnly=true', 'ApplyOutOfSyncOnly=false', 'FailOnSharedResource=true', 'PruneLast=true', 'Validate=true'])")
+            .message("spec.syncPolicy.syncOptions: supported are CreateNamespace=true|false, ServerSideApply=true, ApplyOutOfSyncOnly=true|false, FailOnSharedResource=true, PruneLast=true and Validate=true (towline always applies server-side, which validates; Validate=false cannot work)")
+    )]
+    #[schemars(length(max = 32), inner(length(max = 128)))]
+    pub sync_options: Option<Vec<String>>,
+    /// What happens after a failed sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_namespace_metadata: Option<UnsupportedObject>,
+}
+
+/// What is done without asking.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Automated {
+    /// Delete what left Git. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune: Option<bool>,
+    /// Undo drift. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_heal: Option<bool>,
+    /// Let a render without objects prune everything. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_empty: Option<bool>,
+    /// `false` is the same as leaving `automated` out. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+}
+
+/// What happens after a failed sync.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retry {
+    /// How often an error that a person must fix is retried; negative for no limit. Passing
+    /// errors are retried for ever. Default 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<i64>,
+    /// The waits between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<BackoffSpec>,
+    /// Accepted and always so: a newer commit pre-empts a retry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<bool>,
+}
+
+/// The waits between retries.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackoffSpec {
+    /// The first wait, such as `5s`. Default 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<String>,
+    /// What each wait is multiplied by. Default 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub factor: Option<i64>,
+    /// The longest wait. Default 3m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<String>,
+}
+
+/// What becomes of objects that exist already and that nobody claims.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Adopt {
+    /// Taken over where nobody owns them; abandoned, not deleted, when they leave Git.
+    #[default]
+    IfUnowned,
+    /// Taken over, and deleted when they leave Git.
+    Own,
+    /// Left alone: the sync reports them and goes on with the others.
+    Never,
+}
+
+/// Limits on deletion.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AutomatedPrune {
+    /// Prunes of more objects than this in one plan are held. Default: more than 3 and 30 %, or
+    /// more than 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub limit: Option<i64>,
+}
+
+/// A note for people.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+pub struct Info {
+    /// Its name.
+    pub name: String,
+    /// Its text.
+    pub value: String,
+}

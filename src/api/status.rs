@@ -1,0 +1,123 @@
+//! What the agent writes into an Application.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Names of the condition types.
+pub mod condition {
+    /// Synced and Healthy: the whole story in one condition. Its message is the MESSAGE column.
+    pub const READY: &str = "Ready";
+    /// The cluster has what the newest revision declares.
+    pub const SYNCED: &str = "Synced";
+    /// Every object is healthy.
+    pub const HEALTHY: &str = "Healthy";
+    /// Changes in the cluster are seen as they happen.
+    pub const DRIFT_DETECTION: &str = "DriftDetection";
+    /// Each type with what it says, for the reference.
+    pub const TABLE: &[(&str, &str)] = &[
+        (
+            READY,
+            "synced and healthy: the whole story in one condition; its message is the MESSAGE column",
+        ),
+        (SYNCED, "the cluster has what the newest revision declares"),
+        (HEALTHY, "every object is healthy"),
+        (
+            DRIFT_DETECTION,
+            "changes in the cluster are seen as they happen; `False` when a watch is forbidden or broken",
+        ),
+    ];
+}
+
+/// What the agent found and did. Derived from the last pass; nothing in it changes while nothing
+/// happens.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplicationStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Synced, Healthy, DriftDetection.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Git against the cluster.
+    #[serde(default)]
+    pub sync: SyncStatus,
+    /// The worst object's health.
+    #[serde(default)]
+    pub health: HealthStatus,
+    /// Requests that were handled.
+    #[serde(default)]
+    pub handled: Handled,
+    /// The revisions that were applied, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// Git against the cluster.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncStatus {
+    /// `Synced`, `OutOfSync` or `Unknown`.
+    #[serde(default)]
+    pub status: String,
+    /// The commit that is applied, 40 hex digits.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub revision: String,
+    /// The first 8 of them, for the column.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub short_revision: String,
+    /// The newest commit seen in Git.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub target_revision: String,
+    /// How many objects the inventory holds.
+    #[serde(default)]
+    pub objects: i64,
+    /// What a held plan waits for, with the annotation that lets it go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+}
+
+/// The worst object's health.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthStatus {
+    /// `Healthy`, `Progressing`, `Degraded`, `Suspended`, `Missing` or `Unknown`.
+    #[serde(default)]
+    pub status: String,
+    /// Which object, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The tokens of the requests that were handled.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Handled {
+    /// The value of `towline.dev/refresh` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<String>,
+    /// The value of `towline.dev/sync` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<String>,
+}
+
+/// One revision that was applied.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryEntry {
+    /// The commit, 40 hex digits.
+    pub revision: String,
+    /// When its apply ended, RFC 3339.
+    pub deployed_at: String,
+    /// Who wrote the commit.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub author: String,
+    /// The first line of its message.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// How many objects it changed.
+    #[serde(default)]
+    pub changed: i64,
+}

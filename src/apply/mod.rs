@@ -1,0 +1,279 @@
+//! Carrying out a plan: the only writer of objects that users own.
+//!
+//! Steps of one barrier run in parallel, barriers one after the other. Nothing is decided here:
+//! what a step writes is looked up, and what became of it is returned.
+
+mod body;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _};
+
+use crate::cluster::{
+    ADOPT_MANAGER, Cluster, Deleted, Error, Identity, Patch, Propagation, Resource, Target,
+};
+use crate::desired::DesiredObject;
+use crate::live::{ADOPTION, HEAL, Live, takeover};
+use crate::object::{Gvk, Object, ObjectId, Scope};
+use crate::plan::{Action, Plan, Step};
+
+/// Writes in flight at once. The API server's own best on two cores lies between 16 and 64.
+const CONCURRENCY: usize = 32;
+/// How often a takeover is computed anew when somebody wrote the object in between.
+const TAKEOVER_TRIES: usize = 3;
+
+/// What a step did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// The object is now this. `changed` is false when the server had nothing to write.
+    Applied {
+        /// The live object after the apply.
+        object: Object,
+        /// Whether its resourceVersion moved.
+        changed: bool,
+    },
+    /// The object is gone.
+    Gone,
+    /// The object is on its way out.
+    Terminating,
+    /// The object is not ours any more, or never mattered; only the record goes.
+    Forgotten,
+}
+
+/// A step and what became of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The step.
+    pub step: Step,
+    /// Its effect, or why there is none.
+    pub result: Result<Effect, Error>,
+}
+
+/// What a plan refers to.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The API server.
+    pub cluster: &'a dyn Cluster,
+    /// As whom.
+    pub who: &'a Identity,
+    /// The objects of the newest revision.
+    pub desired: &'a BTreeMap<ObjectId, Arc<DesiredObject>>,
+    /// The objects that are being enforced: heal steps write these.
+    pub enforced: &'a BTreeMap<ObjectId, Arc<DesiredObject>>,
+    /// What is known of the cluster, with the resources of what is pruned.
+    pub live: &'a Live,
+    /// Where recorded objects are served: the targets of deletes.
+    pub recorded: &'a BTreeMap<ObjectId, Resource>,
+    /// The commit that goes into `towline.dev/revision` of what changes.
+    pub revision: &'a str,
+    /// True when a newer revision came: no further step is begun.
+    pub preempted: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Carries out `plan` and gives each outcome to `done` as it comes, so that a record of what was
+/// written exists at every instant.
+///
+/// After a failed step of the roll-forward no later barrier of it is begun, and nothing is pruned;
+/// heal steps go on. Returns true when it ran to its end, false when it was pre-empted.
+pub fn apply<'a>(
+    context: Context<'a>,
+    plan: &'a Plan,
+    done: impl FnMut(Outcome) + Send + 'a,
+) -> BoxFuture<'a, bool> {
+    carry_out(context, plan, done).boxed()
+}
+
+async fn carry_out<'a>(
+    context: Context<'a>,
+    plan: &'a Plan,
+    mut done: impl FnMut(Outcome) + Send + 'a,
+) -> bool {
+    let mut failed = false;
+    for group in groups(&plan.steps) {
+        let stopped = failed;
+        let runnable: Vec<BoxFuture<'_, Option<Outcome>>> = group
+            .iter()
+            .filter(|step| step.action == Action::Heal || !stopped)
+            .map(|step| outcome(context, step))
+            .collect();
+        let mut running = futures::stream::iter(runnable).buffer_unordered(CONCURRENCY);
+        while let Some(outcome) = running.next().await {
+            let Some(outcome) = outcome else { continue };
+            failed |= outcome.result.is_err() && outcome.step.action != Action::Heal;
+            done(outcome);
+        }
+        if (context.preempted)() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Runs of steps of one barrier and one direction; the plan is sorted that way.
+fn groups(steps: &[Step]) -> Vec<&[Step]> {
+    let key = |step: &Step| {
+        (
+            step.barrier,
+            matches!(step.action, Action::Prune | Action::Abandon),
+        )
+    };
+    steps.chunk_by(|a, b| key(a) == key(b)).collect()
+}
+
+/// One step, unless a newer revision came before it began.
+fn outcome<'a>(context: Context<'a>, step: &'a Step) -> BoxFuture<'a, Option<Outcome>> {
+    async move {
+        if (context.preempted)() {
+            return None;
+        }
+        Some(Outcome {
+            step: step.clone(),
+            result: run(context, step).await,
+        })
+    }
+    .boxed()
+}
+
+async fn run(context: Context<'_>, step: &Step) -> Result<Effect, Error> {
+    match step.action {
+        Action::Abandon => Ok(Effect::Forgotten),
+        Action::Prune => prune(context, &step.id).await,
+        Action::Heal => write(context, step, context.enforced.get(&step.id)).await,
+        Action::Create | Action::Adopt | Action::Update => {
+            write(context, step, context.desired.get(&step.id)).await
+        }
+    }
+}
+
+/// Applies an object. A heal and an adoption first take over what listed managers left behind:
+/// force alone cannot remove an element of a list that somebody else added.
+async fn write(
+    context: Context<'_>,
+    step: &Step,
+    object: Option<&Arc<DesiredObject>>,
+) -> Result<Effect, Error> {
+    let Some((object, resource)) = object.and_then(|o| Some((o, o.resource()?))) else {
+        return Ok(Effect::Forgotten);
+    };
+    let target = Target::new(
+        resource,
+        object.id.namespace.as_str(),
+        object.id.name.as_str(),
+    );
+    let seen = context.live.get(&step.id).and_then(|s| s.present());
+    let mut before = seen.map(|seen| seen.version);
+    let mut yielded = seen.is_some_and(|seen| seen.yielded_to.is_some());
+    let mut uid = seen.map(|seen| seen.uid.clone());
+    if matches!(step.action, Action::Heal | Action::Adopt) {
+        let names = if step.action == Action::Adopt {
+            ADOPTION
+        } else {
+            HEAL
+        };
+        let live = take_over(context, &target, names).await?;
+        before = live
+            .as_ref()
+            .and_then(|live| live.resource_version().parse().ok());
+        yielded = live
+            .as_ref()
+            .is_some_and(|l| crate::live::replicas_yielded(l).is_some());
+        uid = live.as_ref().map(|live| live.uid().to_owned());
+    }
+    let mark = match (step.action, seen) {
+        (Action::Heal, Some(seen)) if !seen.revision.is_empty() => seen.revision.as_str(),
+        _ => context.revision,
+    };
+    let body = body::body(object, mark, uid.as_deref().filter(|_| yielded));
+    let applied = context
+        .cluster
+        .apply(context.who, &target, &body, false)
+        .await?;
+    let after = applied.resource_version().parse().ok();
+    Ok(Effect::Applied {
+        changed: before.is_none() || before != after,
+        object: applied,
+    })
+}
+
+/// Moves what listed managers own to towline, and returns the live object as it was before.
+async fn take_over(
+    context: Context<'_>,
+    target: &Target,
+    names: &[&str],
+) -> Result<Option<Object>, Error> {
+    for attempt in 1.. {
+        let Some(live) = context.cluster.get(context.who, target).await? else {
+            return Ok(None);
+        };
+        let Some(moved) = takeover(&live, names) else {
+            return Ok(Some(live));
+        };
+        let patch = Patch::Json(moved.patch);
+        match context
+            .cluster
+            .patch(context.who, target, None, &patch, ADOPT_MANAGER)
+            .await
+        {
+            Ok(_) => return Ok(Some(live)),
+            // The test of the resourceVersion failed (422) or the write lost a race (409).
+            Err(Error::Refused {
+                code: 409 | 422, ..
+            }) if attempt < TAKEOVER_TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// Deletes the object that is recorded, and no other of its name.
+async fn prune(context: Context<'_>, id: &ObjectId) -> Result<Effect, Error> {
+    let (Some(resource), Some(seen)) = (
+        context.recorded.get(id),
+        context.live.get(id).and_then(|s| s.present()),
+    ) else {
+        return Ok(Effect::Forgotten);
+    };
+    let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+    let deleted = context
+        .cluster
+        .delete(context.who, &target, &seen.uid, Propagation::Background)
+        .await?;
+    Ok(match deleted {
+        Deleted::Gone | Deleted::Absent => Effect::Gone,
+        Deleted::Terminating => Effect::Terminating,
+        Deleted::OtherUid => Effect::Forgotten,
+    })
+}
+
+/// Creates a namespace for `CreateNamespace=true` where it is missing. It is never recorded, and so
+/// never pruned: what people put into it is not ours. Returns whether it was created.
+///
+/// # Errors
+/// When it cannot be read or created. An identity that may not read namespaces makes none.
+pub async fn ensure_namespace(
+    cluster: &dyn Cluster,
+    who: &Identity,
+    name: &str,
+) -> Result<bool, Error> {
+    let resource = Resource::known("v1", "Namespace", "namespaces", Scope::Cluster);
+    let target = Target::new(&resource, "", name);
+    match cluster.get(who, &target).await {
+        Ok(Some(_)) => return Ok(false),
+        Ok(None) => {}
+        // A tenant may not read namespaces; whether its own exists shows with the first object.
+        Err(error) if error.is_forbidden() => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    let body = Object(serde_json::json!({
+        "apiVersion": Gvk::from_api_version("v1", "Namespace").api_version(),
+        "kind": "Namespace",
+        "metadata": {"name": name},
+    }));
+    cluster.apply(who, &target, &body, false).await?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,232 @@
+//! A recording fake with scripted answers, for fast tests of what is asked of a cluster.
+//!
+//! It knows nothing of server-side apply, of admission or of any kind: behaviour is proven on the
+//! real API server, which starts in seconds.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use futures::FutureExt as _;
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+
+use super::{
+    Cluster, Deleted, Discovery, Error, Identity, Patch, Propagation, Resource, Target, WatchEvent,
+    WatchScope,
+};
+use crate::object::{Object, ObjectId};
+
+/// A fake cluster: objects by id, failures by request, and a record of every request.
+#[derive(Default)]
+pub struct FakeCluster {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    discovery: Discovery,
+    objects: BTreeMap<ObjectId, Object>,
+    failures: BTreeMap<String, u16>,
+    requests: Vec<String>,
+}
+
+impl FakeCluster {
+    /// An empty cluster that serves these resources.
+    pub fn new(resources: impl IntoIterator<Item = Resource>) -> Self {
+        let state = State {
+            discovery: Discovery::from_resources(resources),
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Puts an object there.
+    pub fn put(&self, object: Object) {
+        self.lock().objects.insert(object.id(), object);
+    }
+
+    /// Makes a request, written as [`Self::requests`] writes it, fail with an HTTP status.
+    pub fn fail(&self, request: impl Into<String>, code: u16) {
+        self.lock().failures.insert(request.into(), code);
+    }
+
+    /// Every request so far, such as `apply Deployment/shop/web` or
+    /// `get ConfigMap/shop/a as system:serviceaccount:shop:deployer`.
+    pub fn requests(&self) -> Vec<String> {
+        self.lock().requests.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Records a request, and fails it where that is scripted.
+    fn record(&self, who: &Identity, request: String) -> Result<MutexGuard<'_, State>, Error> {
+        let request = match who.user() {
+            Some(user) => format!("{request} as {user}"),
+            None => request,
+        };
+        let mut state = self.lock();
+        state.requests.push(request.clone());
+        match state.failures.get(&request) {
+            None => Ok(state),
+            Some(code) => Err(Error::Refused {
+                doing: request,
+                code: *code,
+                server_reason: "Scripted".into(),
+                message: "scripted failure".into(),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// Stores what was written, with the uid that a server would give.
+    fn write(
+        &self,
+        who: &Identity,
+        verb: &str,
+        target: &Target,
+        body: &Object,
+    ) -> Result<Object, Error> {
+        let mut state = self.record(who, format!("{verb} {}", target.id()))?;
+        let mut object = body.clone();
+        let uid = format!("uid-of-{}", target.name);
+        let version = state.requests.len().to_string();
+        if let Some(metadata) = object.0.get_mut("metadata").and_then(|m| m.as_object_mut()) {
+            metadata.entry("uid").or_insert(uid.into());
+            metadata.insert("resourceVersion".into(), version.into());
+        }
+        state.objects.insert(target.id(), object.clone());
+        Ok(object)
+    }
+}
+
+impl Cluster for FakeCluster {
+    fn discover(&self) -> BoxFuture<'_, Result<Discovery, Error>> {
+        let answer = self
+            .record(&Identity::Agent, "discover".into())
+            .map(|state| state.discovery.clone());
+        async move { answer }.boxed()
+    }
+
+    fn get<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+    ) -> BoxFuture<'a, Result<Option<Object>, Error>> {
+        let answer = self
+            .record(who, format!("get {}", target.id()))
+            .map(|state| state.objects.get(&target.id()).cloned());
+        async move { answer }.boxed()
+    }
+
+    fn list<'a>(
+        &'a self,
+        who: &'a Identity,
+        resource: &'a Resource,
+        namespace: Option<&'a str>,
+        _selector: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<Vec<Object>, Error>> {
+        let namespace = namespace.unwrap_or_default().to_owned();
+        let request = format!("list {} in {namespace}", resource.plural);
+        let answer = self.record(who, request).map(|state| {
+            let matches = |id: &ObjectId| {
+                id.kind == resource.gvk.kind && (namespace.is_empty() || id.namespace == namespace)
+            };
+            state
+                .objects
+                .iter()
+                .filter(|(id, _)| matches(id))
+                .map(|(_, o)| o.clone())
+                .collect()
+        });
+        async move { answer }.boxed()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+        dry_run: bool,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        let verb = if dry_run { "dry-run" } else { "apply" };
+        let answer = self.write(who, verb, target, body);
+        async move { answer }.boxed()
+    }
+
+    fn patch<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        _subresource: Option<&'a str>,
+        _patch: &'a Patch,
+        _manager: &'a str,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        let answer = self
+            .record(who, format!("patch {}", target.id()))
+            .map(|state| {
+                state
+                    .objects
+                    .get(&target.id())
+                    .cloned()
+                    .unwrap_or(Object(serde_json::Value::Null))
+            });
+        async move { answer }.boxed()
+    }
+
+    fn create<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        let answer = self.write(who, "create", target, body);
+        async move { answer }.boxed()
+    }
+
+    fn replace<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        let answer = self.write(who, "replace", target, body);
+        async move { answer }.boxed()
+    }
+
+    fn delete<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        uid: &'a str,
+        _propagation: Propagation,
+    ) -> BoxFuture<'a, Result<Deleted, Error>> {
+        let answer =
+            self.record(who, format!("delete {}", target.id()))
+                .map(
+                    |mut state| match state.objects.get(&target.id()).map(|o| o.uid() == uid) {
+                        None => Deleted::Absent,
+                        Some(false) => Deleted::OtherUid,
+                        Some(true) => {
+                            state.objects.remove(&target.id());
+                            Deleted::Gone
+                        }
+                    },
+                );
+        async move { answer }.boxed()
+    }
+
+    fn watch(
+        &self,
+        _who: &Identity,
+        _scope: &WatchScope,
+    ) -> BoxStream<'static, Result<WatchEvent, Error>> {
+        futures::stream::pending().boxed()
+    }
+}

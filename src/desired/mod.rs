@@ -1,0 +1,284 @@
+//! What the cluster should hold: rendered objects made ready to apply.
+//!
+//! Scope and namespace are filled in, server fields are taken out, ownership marks are put in,
+//! waves are read. Every mistake is collected with its place; one mistake refuses the revision,
+//! so that the last good one stays enforced.
+
+mod barrier;
+mod crds;
+pub mod normalize;
+mod switches;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub use barrier::Barrier;
+
+use crate::cluster::{Discovery, Lookup, Resource};
+use crate::error::{Diagnostic, Diagnostics};
+use crate::inventory::Owner;
+use crate::object::{Gvk, Object, ObjectId, Scope, keys};
+use crate::render::RenderedObject;
+
+/// One object as the cluster should hold it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredObject {
+    /// Its identity in the cluster.
+    pub id: ObjectId,
+    /// Its kind at the version of the manifest.
+    pub gvk: Gvk,
+    /// How the API server serves it, or why it has to wait.
+    pub placement: Placement,
+    /// The object with all marks but the revision, which is put in when it is written.
+    pub object: Object,
+    /// Its content without marks; see [`content_hash`].
+    pub hash: u64,
+    /// Lower waves first.
+    pub wave: i32,
+    /// The order inside a wave.
+    pub barrier: Barrier,
+    /// `prune: disabled`: kept when it leaves Git.
+    pub keep: bool,
+    /// `reconcile: disabled`: neither applied nor healed nor pruned.
+    pub ignored: bool,
+    /// Its place in the repository, as `path` or `path:line`.
+    pub place: String,
+    /// The base name of a generated ConfigMap or Secret.
+    pub generated: Option<String>,
+}
+
+/// How the API server serves an object's kind.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Placement {
+    /// As this resource.
+    Served(Resource),
+    /// Not yet: its CRD is in the same revision.
+    AwaitsCrd,
+    /// Not at all: no CRD, here or there.
+    NotServed,
+    /// The API server could not say: the group's own server does not answer.
+    Unknown,
+}
+
+impl DesiredObject {
+    /// The resource, where the kind is served.
+    pub fn resource(&self) -> Option<&Resource> {
+        match &self.placement {
+            Placement::Served(resource) => Some(resource),
+            _ => None,
+        }
+    }
+}
+
+/// All objects of one revision, by id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Desired {
+    /// The objects. Shared, because the accepted revision and the newest one have most in common.
+    pub objects: BTreeMap<ObjectId, Arc<DesiredObject>>,
+    /// Identity of the revision for this Application: sha256 over all objects without marks, in
+    /// hex. Two commits with the same digest are the same revision.
+    pub digest: String,
+    /// What normalisation took out that a person wrote.
+    pub notes: Vec<Diagnostic>,
+}
+
+impl Desired {
+    /// Objects whose kind is not served, so that neither their scope nor their absence is known.
+    pub fn waiting(&self) -> impl Iterator<Item = &DesiredObject> {
+        self.objects
+            .values()
+            .map(Arc::as_ref)
+            .filter(|o| o.resource().is_none() && !o.ignored)
+    }
+}
+
+/// Makes rendered objects ready to apply. `namespace` is that of objects that name none.
+///
+/// # Errors
+/// Every object that cannot be applied, with its place.
+pub fn build(
+    rendered: &[RenderedObject],
+    discovery: &Discovery,
+    owner: &Owner,
+    namespace: &str,
+) -> Result<Desired, Diagnostics> {
+    let crds = crds::declared(rendered);
+    let mut mistakes = Diagnostics::default();
+    let mut notes = Vec::new();
+    let mut objects: BTreeMap<ObjectId, DesiredObject> = BTreeMap::new();
+    for one in rendered {
+        let found = mistakes.0.len();
+        let noted = notes.len();
+        let object = desired_object(one, discovery, &crds, namespace, &mut notes, &mut mistakes);
+        for note in &mut notes[noted..] {
+            note.path.clone_from(&one.source.path);
+            note.line = one.source.line;
+        }
+        let Some(object) = object else { continue };
+        if let Some(first) = objects.get(&object.id) {
+            mistakes.push(
+                at(one, "the object is declared twice")
+                    .about(&object.id)
+                    .hint(format!("the other one is in {}", first.place)),
+            );
+        } else if mistakes.0.len() == found {
+            objects.insert(object.id.clone(), object);
+        }
+    }
+    let digest = digest(&objects);
+    let objects = objects
+        .into_iter()
+        .map(|(id, mut object)| {
+            mark(&mut object, owner);
+            (id, Arc::new(object))
+        })
+        .collect();
+    mistakes.into_result(Desired {
+        objects,
+        digest,
+        notes,
+    })
+}
+
+/// A diagnostic at an object's place in the repository.
+fn at(one: &RenderedObject, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::new(one.source.path.as_str(), message).at(one.source.line)
+}
+
+fn desired_object(
+    one: &RenderedObject,
+    discovery: &Discovery,
+    crds: &BTreeMap<(String, String), Scope>,
+    namespace: &str,
+    notes: &mut Vec<Diagnostic>,
+    mistakes: &mut Diagnostics,
+) -> Option<DesiredObject> {
+    let mut object = Object(one.value.clone());
+    let gvk = object.gvk();
+    if gvk.kind.is_empty() || gvk.version.is_empty() || object.name().is_empty() {
+        let missing = if object.name().is_empty() {
+            "metadata.name"
+        } else {
+            "apiVersion and kind"
+        };
+        let hint = if object.0.pointer("/metadata/generateName").is_some() {
+            "generateName cannot be kept equal to Git; give the object a name"
+        } else {
+            "every object needs apiVersion, kind and metadata.name"
+        };
+        mistakes.push(at(one, format!("{missing} is missing")).hint(hint));
+        return None;
+    }
+    normalize::normalize(&mut object.0, notes);
+    let found = mistakes.0.len();
+    normalize::mistakes(&object.0, &mut mistakes.0);
+    for mistake in &mut mistakes.0[found..] {
+        mistake.path.clone_from(&one.source.path);
+        mistake.line = one.source.line;
+    }
+    let declared = crds.get(&(gvk.group.clone(), gvk.kind.clone()));
+    let placement = match discovery.lookup(&gvk) {
+        Lookup::Served(resource) => Placement::Served(resource.clone()),
+        Lookup::Unknown => Placement::Unknown,
+        Lookup::NotServed if declared.is_some() => Placement::AwaitsCrd,
+        Lookup::NotServed => Placement::NotServed,
+    };
+    if matches!(&placement, Placement::Served(resource) if resource.has_status) {
+        // Behind a subresource an applied status has no effect, and would read as drift for ever.
+        normalize::strip_status(&mut object.0);
+    }
+    let scope = match &placement {
+        Placement::Served(resource) => Some(resource.scope),
+        _ => declared.copied(),
+    };
+    place(&mut object, scope, namespace, one, mistakes);
+    let id = object.id();
+    let switches = switches::read(&object, one, mistakes);
+    let hash = content_hash(&object);
+    Some(DesiredObject {
+        barrier: Barrier::of(&gvk),
+        id,
+        gvk,
+        placement,
+        hash,
+        wave: switches.wave,
+        keep: switches.keep,
+        ignored: switches.ignored,
+        place: match one.source.line {
+            Some(line) => format!("{}:{line}", one.source.path),
+            None => one.source.path.clone(),
+        },
+        generated: one.generated.as_ref().map(|g| g.base_name.clone()),
+        object,
+    })
+}
+
+/// Fills in the namespace where the kind has one and the manifest names none; takes it out of an
+/// object of cluster scope, as kubectl does not but the API server would refuse.
+fn place(
+    object: &mut Object,
+    scope: Option<Scope>,
+    namespace: &str,
+    one: &RenderedObject,
+    mistakes: &mut Diagnostics,
+) {
+    let id = object.id();
+    let Some(metadata) = object.0.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    match scope {
+        Some(Scope::Cluster) => {
+            metadata.remove("namespace");
+        }
+        Some(Scope::Namespaced) if id.namespace.is_empty() => {
+            if namespace.is_empty() {
+                mistakes.push(at(one, "no namespace").about(&id).hint(
+                    "set metadata.namespace, `namespace:` in the kustomization, or spec.destination.namespace",
+                ));
+            }
+            metadata.insert("namespace".into(), namespace.into());
+        }
+        // A kind that is not served: its scope is not known, and nothing is done with it yet.
+        Some(Scope::Namespaced) | None => {}
+    }
+}
+
+/// The first 8 bytes of the sha256 of an object's JSON (keys sorted) without towline's marks.
+/// Stored in inventories: changing it makes every agent compare every object anew.
+pub fn content_hash(object: &Object) -> u64 {
+    let digest = Sha256::digest(object.0.to_string());
+    u64::from_be_bytes(digest[..8].try_into().expect("a sha256 has 32 bytes"))
+}
+
+fn digest(objects: &BTreeMap<ObjectId, DesiredObject>) -> String {
+    let mut sha = Sha256::new();
+    for (id, object) in objects {
+        sha.update(id.tracking());
+        sha.update([0]);
+        sha.update(Sha256::digest(object.object.0.to_string()));
+    }
+    hex::encode(sha.finalize())
+}
+
+/// Puts the marks in: in `metadata` only, never in a template or selector.
+fn mark(desired: &mut DesiredObject, owner: &Owner) {
+    let path = desired
+        .place
+        .split(':')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    desired
+        .object
+        .set_label(keys::APPLICATION_LABEL, owner.key());
+    desired
+        .object
+        .set_annotation(keys::TRACKING_ID, owner.tracking_id(&desired.id));
+    desired.object.set_annotation(keys::SOURCE, path);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,123 @@
+//! From rendered objects to desired ones.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::render::Source;
+
+fn rendered(value: Value) -> RenderedObject {
+    RenderedObject {
+        value,
+        source: Source {
+            path: "base/web.yaml".into(),
+            line: Some(3),
+        },
+        generated: None,
+    }
+}
+
+fn discovery() -> Discovery {
+    Discovery::from_resources([
+        Resource::known("v1", "ConfigMap", "configmaps", Scope::Namespaced),
+        Resource::known("v1", "Namespace", "namespaces", Scope::Cluster),
+    ])
+}
+
+fn owner() -> Owner {
+    Owner {
+        install: "towline-system".into(),
+        namespace: "towline-system".into(),
+        name: "shop".into(),
+    }
+}
+
+fn config_map(name: &str, annotations: Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap",
+           "metadata": {"name": name, "annotations": annotations}, "data": {"k": "v"}})
+}
+
+#[test]
+fn namespace_is_filled_in_and_marks_do_not_count() {
+    let set = [rendered(config_map("a", json!({})))];
+    let desired = build(&set, &discovery(), &owner(), "shop").expect("valid");
+    let (id, object) = desired.objects.first_key_value().expect("one object");
+    assert_eq!(id.to_string(), "ConfigMap/shop/a");
+    assert_eq!(
+        object.object.label(keys::APPLICATION_LABEL),
+        Some(owner().key().as_str())
+    );
+    assert_eq!(
+        object.object.annotation(keys::SOURCE),
+        Some("base/web.yaml")
+    );
+    let other = Owner {
+        name: "other".into(),
+        ..owner()
+    };
+    let again = build(&set, &discovery(), &other, "shop").expect("valid");
+    assert_eq!(
+        again.digest, desired.digest,
+        "marks are no part of a revision's identity"
+    );
+}
+
+#[test]
+fn every_mistake_is_collected_with_its_place() {
+    let set = [
+        rendered(config_map(
+            "a",
+            json!({"argocd.argoproj.io/sync-wave": "5x"}),
+        )),
+        rendered(config_map("b", json!({}))),
+        rendered(config_map("b", json!({}))),
+        rendered(config_map(
+            "c",
+            json!({"argocd.argoproj.io/hook": "PreSync"}),
+        )),
+        rendered(
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x-"}}),
+        ),
+    ];
+    let mistakes = build(&set, &discovery(), &owner(), "shop").expect_err("five mistakes");
+    let text = mistakes.to_string();
+    for expected in [
+        "`argocd.argoproj.io/sync-wave: 5x` is not a whole number",
+        "declared twice",
+        "`argocd.argoproj.io/hook` is not supported yet",
+        "metadata.name is missing",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in:\n{text}");
+    }
+    assert!(
+        text.lines()
+            .all(|line| line.starts_with("base/web.yaml:3: ")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_kind_that_is_not_served_waits_and_is_no_mistake() {
+    let crd = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": {"kind": "Widget"}}});
+    let widget =
+        |api: &str| json!({"apiVersion": api, "kind": "Widget", "metadata": {"name": "w"}});
+    let set = [
+        rendered(crd),
+        rendered(widget("example.com/v1")),
+        rendered(widget("other.io/v1")),
+    ];
+    let desired = build(&set, &discovery(), &owner(), "shop").expect("valid");
+    let placements: Vec<_> = desired
+        .waiting()
+        .map(|o| (o.gvk.group.as_str(), o.placement.clone()))
+        .collect();
+    assert!(
+        placements.contains(&("example.com", Placement::AwaitsCrd)),
+        "{placements:?}"
+    );
+    assert!(
+        placements.contains(&("other.io", Placement::NotServed)),
+        "{placements:?}"
+    );
+}

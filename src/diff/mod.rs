@@ -1,0 +1,168 @@
+//! Desired against live: what would have to happen to each object.
+//!
+//! A four-way switch over presence (desired or not, live or not), then small ones. Pure.
+
+mod difference;
+mod mask;
+mod text;
+
+use std::collections::BTreeMap;
+
+use crate::api::{Adopt, Policy};
+use crate::desired::{Desired, DesiredObject};
+use crate::inventory::{Claim, Entry, Inventory, State};
+use crate::live::{Live, Observed, Sighting};
+use crate::object::ObjectId;
+
+pub use difference::{Difference, differences, summary};
+pub use text::unified;
+
+/// What would have to happen to one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// It is as it should be.
+    Unchanged,
+    /// It does not exist.
+    Create,
+    /// It exists and is nobody's; it becomes ours.
+    Adopt,
+    /// The revision asks for other content.
+    Update,
+    /// It is at its accepted content in Git, and the cluster holds something else.
+    Drift,
+    /// It left Git and is deleted.
+    Prune,
+    /// It left Git and is left alone, for this reason; only the record goes.
+    Abandon(&'static str),
+    /// It has to wait: on its way out, or its kind is not served.
+    Wait(String),
+    /// It is somebody else's, who is named. Nothing is written.
+    Foreign(String),
+    /// It could not be read. Nothing is done.
+    Unknown(String),
+}
+
+/// The change of every object that is desired or recorded, by id.
+pub type Diff = BTreeMap<ObjectId, Change>;
+
+/// Compares. `accepted` holds the content hashes of the revision that is being enforced: an object
+/// whose content is the same there and differs in the cluster has drifted.
+pub fn diff(
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    accepted: &BTreeMap<ObjectId, u64>,
+    policy: &Policy,
+) -> Diff {
+    let mut diff = Diff::new();
+    for (id, object) in &desired.objects {
+        let entry = inventory.get(id);
+        let at_accepted = accepted.get(id) == Some(&object.hash);
+        diff.insert(
+            id.clone(),
+            declared(object, live.get(id), entry, at_accepted, policy),
+        );
+    }
+    for (id, entry) in inventory.iter() {
+        if !desired.objects.contains_key(id) {
+            diff.insert(id.clone(), departed(live.get(id), entry));
+        }
+    }
+    diff
+}
+
+/// An object that the revision declares.
+fn declared(
+    object: &DesiredObject,
+    sighting: Option<&Sighting>,
+    entry: Option<&Entry>,
+    at_accepted: bool,
+    policy: &Policy,
+) -> Change {
+    if object.ignored {
+        return Change::Unchanged;
+    }
+    if object.resource().is_none() {
+        return Change::Wait(format!("kind {} is not served", object.gvk));
+    }
+    match sighting {
+        None => Change::Unknown("not read yet".into()),
+        Some(Sighting::Unknown(why)) => Change::Unknown(why.clone()),
+        Some(Sighting::Absent) => match entry {
+            // A Job that ran to its end and was cleaned up is done, not missing.
+            Some(entry) if entry.done && entry.hash == object.hash => Change::Unchanged,
+            Some(_) if at_accepted => Change::Drift,
+            _ => Change::Create,
+        },
+        Some(Sighting::Present(live)) => present(object, live, entry, at_accepted, policy),
+    }
+}
+
+fn present(
+    object: &DesiredObject,
+    live: &Observed,
+    entry: Option<&Entry>,
+    at_accepted: bool,
+    policy: &Policy,
+) -> Change {
+    if live.terminating {
+        return Change::Wait("it is being deleted; it is created again once it is gone".into());
+    }
+    if !is_ours(live, entry) {
+        return match &live.claim {
+            Claim::Other(owner) => Change::Foreign(owner.clone()),
+            // Marked as ours, but not recorded: the inventory was lost.
+            Claim::Ours if live.applied_by_us => Change::Adopt,
+            Claim::Ours | Claim::Nobody if policy.adopt == Adopt::Never => {
+                Change::Foreign("nobody, and spec.adopt is Never".into())
+            }
+            Claim::Ours | Claim::Nobody => Change::Adopt,
+        };
+    }
+    if live.holds == Some(object.hash) {
+        Change::Unchanged
+    } else if at_accepted {
+        Change::Drift
+    } else {
+        Change::Update
+    }
+}
+
+/// An object that is recorded and not declared any more.
+fn departed(sighting: Option<&Sighting>, entry: &Entry) -> Change {
+    match sighting {
+        None => Change::Unknown("not read yet".into()),
+        Some(Sighting::Unknown(why)) => Change::Unknown(why.clone()),
+        Some(Sighting::Absent) => Change::Abandon("it is gone already"),
+        Some(Sighting::Present(live)) => {
+            if !is_ours(live, Some(entry)) {
+                Change::Abandon("it is another object of the same name")
+            } else if entry.keep {
+                Change::Abandon("its pruning was disabled in Git")
+            } else if entry.adopted {
+                Change::Abandon(
+                    "it was there before towline (spec.adopt: Own deletes such objects)",
+                )
+            } else if live.terminating {
+                Change::Wait("it is being deleted".into())
+            } else {
+                Change::Prune
+            }
+        }
+    }
+}
+
+/// Whether the live object is the one that is recorded. The UID decides; an entry that was written
+/// ahead of a create is resolved by the marks, the manager and the time of creation.
+pub fn is_ours(live: &Observed, entry: Option<&Entry>) -> bool {
+    match entry.map(|entry| &entry.state) {
+        None => false,
+        Some(State::Owned { uid }) => *uid == live.uid,
+        Some(State::Intended { since }) => {
+            live.claim == Claim::Ours && live.applied_by_us && live.created >= *since
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

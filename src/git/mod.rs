@@ -1,0 +1,54 @@
+//! The only door to Git: where a repository is, who we are to it, what its branches and tags
+//! stand for, and the files of a commit.
+//!
+//! Nothing here runs a program, reads a Git configuration, the environment or the home
+//! directory, or writes outside of the cache directory: there is no checkout, no hook, no filter,
+//! no submodule and no credential helper. Built on the plumbing crates of gitoxide, so that the
+//! code for those is not even linked.
+//!
+//! ```text
+//! RemoteUrl + Credential ── Cache::repository ──> Repository
+//! TargetRevision ── Repository::poll_and_fetch ──> Revision ── Repository::tree ──> tree::Tree
+//! ```
+
+mod addresses;
+mod cache;
+mod clients;
+mod clone;
+mod commit;
+mod credential;
+mod error;
+mod faults;
+mod fetched;
+mod http;
+mod http_exchange;
+mod http_faults;
+mod known_hosts;
+pub mod limits;
+mod line;
+mod listing;
+mod local;
+mod objects;
+mod range;
+mod repository;
+mod revision;
+mod ssh;
+mod ssh_pipe;
+mod store;
+mod target;
+mod text;
+mod transfer;
+mod tree;
+mod url;
+mod url_parts;
+mod wire;
+
+pub use cache::Cache;
+pub use commit::CommitDetails;
+pub use credential::Credential;
+pub use error::{Cause, Error, Result};
+pub use fetched::{Advance, AdvanceKind, Fetched, Synced};
+pub use repository::Repository;
+pub use revision::Revision;
+pub use target::TargetRevision;
+pub use url::{AllowedSchemes, RemoteUrl, Scheme};

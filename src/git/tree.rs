@@ -1,0 +1,284 @@
+//! The files of one commit, read from the object database as they are asked for: no checkout, so
+//! nothing in a repository ever becomes a path, a link or an attribute on our disk.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use gix_hash::{Kind as Hash, ObjectId};
+use gix_object::Kind;
+use gix_object::tree::EntryKind as Mode;
+
+use super::limits;
+use super::objects::{Failure, Objects, Reader};
+use super::text::shown;
+use crate::tree::{EntryKind, Files, ReadError};
+
+/// The files of one commit.
+pub(super) struct CommitFiles {
+    commit: String,
+    root: ObjectId,
+    /// Keeps the clone on disk for as long as this is read from.
+    objects: Arc<dyn Holder>,
+    state: Mutex<State>,
+}
+
+/// Whatever owns the object database.
+pub(super) trait Holder: Send + Sync {
+    /// It.
+    fn objects(&self) -> &Objects;
+}
+
+struct State {
+    reader: Reader,
+    directories: BTreeMap<String, Arc<Directory>>,
+}
+
+/// A directory's entries by name; bytes, because only what is asked for need be text.
+type Directory = BTreeMap<Vec<u8>, (EntryKind, ObjectId)>;
+
+impl CommitFiles {
+    pub(super) fn new(commit: String, root: ObjectId, objects: Arc<dyn Holder>) -> Self {
+        let reader = objects.objects().reader();
+        let state = Mutex::new(State {
+            reader,
+            directories: BTreeMap::new(),
+        });
+        Self {
+            commit,
+            root,
+            objects,
+            state,
+        }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        // A panic in between leaves at worst a directory unremembered.
+        act(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn failed(&self, path: &str, why: &str) -> ReadError {
+        let path = shown(path, limits::MAX_SHOWN_CHARS);
+        ReadError::Store(format!("{why} in `{path}` of commit {}", self.commit))
+    }
+
+    /// The error for an object that the commit refers to and that cannot be had.
+    fn unreadable(&self, path: &str, failure: Failure) -> ReadError {
+        let why = match failure {
+            Failure::TooLarge(size) => {
+                return self.failed(path, &format!("{size} bytes are more than is taken"));
+            }
+            Failure::Missing => "an object is missing".to_owned(),
+            Failure::WrongKind(kind) => format!("a {kind} is in place of another object"),
+            Failure::Broken(cause) => cause.to_string(),
+        };
+        self.objects.objects().note_damage();
+        self.failed(
+            path,
+            &format!("the Git cache is damaged and will be fetched anew: {why}"),
+        )
+    }
+
+    /// The entries of the directory `path`, or none if there is no such directory.
+    fn directory(
+        &self,
+        state: &mut State,
+        path: &str,
+    ) -> Result<Option<Arc<Directory>>, ReadError> {
+        if let Some(known) = state.directories.get(path) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let id = if path.is_empty() {
+            self.root
+        } else {
+            match self.entry(state, path)? {
+                Some((EntryKind::Directory, id)) => id,
+                _ => return Ok(None),
+            }
+        };
+        let mut buffer = Vec::new();
+        self.objects
+            .objects()
+            .read(
+                &state.reader,
+                &id,
+                Kind::Tree,
+                limits::MAX_DIRECTORY_BYTES,
+                &mut buffer,
+            )
+            .map_err(|failure| self.unreadable(path, failure))?;
+        let directory = Arc::new(self.entries(path, &buffer)?);
+        state
+            .directories
+            .insert(path.to_owned(), Arc::clone(&directory));
+        Ok(Some(directory))
+    }
+
+    /// What `path` is, and its object, or none if nothing is there.
+    fn entry(
+        &self,
+        state: &mut State,
+        path: &str,
+    ) -> Result<Option<(EntryKind, ObjectId)>, ReadError> {
+        if path.is_empty() {
+            return Ok(Some((EntryKind::Directory, self.root)));
+        }
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let Some(directory) = self.directory(state, parent)? else {
+            return Ok(None);
+        };
+        Ok(directory.get(name.as_bytes()).copied())
+    }
+
+    /// Reads a tree object. Names that Git itself would refuse to check out are refused: they are
+    /// made to hit someone.
+    fn entries(&self, path: &str, bytes: &[u8]) -> Result<Directory, ReadError> {
+        let mut directory = Directory::new();
+        for entry in gix_object::TreeRefIter::from_bytes(bytes, Hash::Sha1) {
+            let entry = entry.map_err(|_| self.failed(path, "there is a malformed directory"))?;
+            let name: &[u8] = entry.filename;
+            let kind = match entry.mode.kind() {
+                Mode::Tree => EntryKind::Directory,
+                Mode::Blob | Mode::BlobExecutable => EntryKind::File,
+                Mode::Link => EntryKind::Symlink,
+                Mode::Commit => EntryKind::Submodule,
+            };
+            if !is_harmless(name) {
+                let name = shown(&String::from_utf8_lossy(name), limits::MAX_SHOWN_CHARS);
+                return Err(self.failed(path, &format!("the name `{name}` is forbidden")));
+            }
+            if directory
+                .insert(name.to_vec(), (kind, entry.oid.to_owned()))
+                .is_some()
+            {
+                let name = shown(&String::from_utf8_lossy(name), limits::MAX_SHOWN_CHARS);
+                return Err(self.failed(path, &format!("the name `{name}` stands twice")));
+            }
+        }
+        Ok(directory)
+    }
+}
+
+/// Whether a name in a tree is one that a path can be made of, and not Git's own directory in
+/// any of the spellings that some file system takes for it.
+fn is_harmless(name: &[u8]) -> bool {
+    if name.is_empty() || name.iter().any(|byte| matches!(byte, b'/' | 0)) {
+        return false;
+    }
+    if name == b"." || name == b".." {
+        return false;
+    }
+    let lower = name.to_ascii_lowercase();
+    let stem: &[u8] = lower.split(|byte| *byte == b':').next().unwrap_or(&lower);
+    let stem = stem
+        .trim_ascii_end()
+        .strip_suffix(b".")
+        .unwrap_or(stem.trim_ascii_end());
+    !matches!(stem, b".git" | b"git~1")
+}
+
+impl Files for CommitFiles {
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, ReadError> {
+        let entry = self.with(|state| self.entry(state, path))?;
+        Ok(entry.map(|(kind, _)| kind))
+    }
+
+    fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
+        self.with(|state| {
+            let id = match self.entry(state, path)? {
+                Some((EntryKind::File | EntryKind::Symlink, id)) => id,
+                Some(_) => return Err(ReadError::NotAFile { path: path.into() }),
+                None => return Err(ReadError::NotFound { path: path.into() }),
+            };
+            let mut buffer = Vec::new();
+            self.objects
+                .objects()
+                .read(&state.reader, &id, Kind::Blob, limit, &mut buffer)
+                .map_err(|failure| match failure {
+                    Failure::TooLarge(_) => ReadError::TooLarge {
+                        path: path.into(),
+                        limit,
+                    },
+                    failure => self.unreadable(path, failure),
+                })?;
+            Ok(buffer.into())
+        })
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
+        let directory = self.with(|state| {
+            let there = self.entry(state, path)?.is_some();
+            match self.directory(state, path)? {
+                Some(directory) => Ok(directory),
+                None if there => Err(ReadError::NotADirectory { path: path.into() }),
+                None => Err(ReadError::NotFound { path: path.into() }),
+            }
+        })?;
+        directory
+            .iter()
+            .map(|(name, (kind, _))| match std::str::from_utf8(name) {
+                Ok(name) => Ok((name.to_owned(), *kind)),
+                Err(_) => {
+                    let name = shown(&String::from_utf8_lossy(name), limits::MAX_SHOWN_CHARS);
+                    Err(self.failed(path, &format!("the name `{name}` is not UTF-8")))
+                }
+            })
+            .collect()
+    }
+
+    /// The object id. Of a directory that of its listing with all that is below, so that it may
+    /// change where the listing does not, which costs a rendering and nothing else.
+    fn id(&self, path: &str) -> Result<Option<[u8; 32]>, ReadError> {
+        let entry = self.with(|state| self.entry(state, path))?;
+        Ok(entry
+            .filter(|(kind, _)| *kind != EntryKind::Submodule)
+            .map(|(_, id)| {
+                let mut out = [0; 32];
+                out[..id.as_slice().len()].copy_from_slice(id.as_slice());
+                out
+            }))
+    }
+}
+
+impl std::fmt::Debug for CommitFiles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitFiles")
+            .field("commit", &self.commit)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gits_own_directory_is_known_in_disguise() {
+        for name in [
+            "",
+            ".",
+            "..",
+            ".git",
+            ".GIT",
+            "git~1",
+            "GIT~1",
+            ".git::$INDEX_ALLOCATION",
+            ".git ",
+            ".git.",
+            "a/b",
+            "a\0b",
+        ] {
+            assert!(!is_harmless(name.as_bytes()), "{name:?}");
+        }
+        for name in [
+            "a",
+            ".github",
+            ".gitignore",
+            ".gitattributes",
+            "git",
+            "...",
+            "größe",
+        ] {
+            assert!(is_harmless(name.as_bytes()), "{name:?}");
+        }
+    }
+}

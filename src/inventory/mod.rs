@@ -1,0 +1,272 @@
+//! What towline owns: the objects of one Application, written down before they are created.
+//!
+//! An entry is [`State::Intended`] before the first write and [`State::Owned`] once the object's
+//! UID is known, so that no crash between the two leaves an object that nobody will prune.
+
+mod owner;
+mod shard;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+pub use owner::{Claim, Owner};
+pub use shard::{ShardError, decode, encode};
+
+use crate::object::{Gvk, ObjectId};
+
+/// How many ids one shard holds. 1,000 entries of about 150 bytes compress to some 40 KiB: far
+/// below the 1 MiB limit of a Secret, and a shard is only rewritten when its own ids change.
+pub const SHARD_SIZE: usize = 1000;
+
+/// How far the record of an object has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// About to be created, or being created.
+    Intended {
+        /// When that was decided, in seconds since the epoch: an object created before is not ours.
+        since: i64,
+    },
+    /// In the cluster, with this UID.
+    Owned {
+        /// `metadata.uid`: an object of the same name with another UID is another object.
+        uid: String,
+    },
+}
+
+/// One object that towline owns, or is about to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// The version at which it was applied, such as `v1`.
+    pub version: String,
+    /// The content that was applied last; see [`crate::desired::content_hash`]. A hint that saves
+    /// work after a restart, never a proof.
+    pub hash: u64,
+    /// Intended or owned.
+    pub state: State,
+    /// It was there before towline: it is abandoned, not deleted, when it leaves Git.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub adopted: bool,
+    /// `prune: disabled` in Git: abandoned, not deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keep: bool,
+    /// A Job or Pod that ran to its end at [`Entry::hash`]: its absence is no drift.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub done: bool,
+    /// The base name of a generated ConfigMap or Secret: its next hash supersedes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
+}
+
+/// Everything one Application owns.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inventory {
+    entries: BTreeMap<ObjectId, (usize, Entry)>,
+    shards: usize,
+    /// Shards whose stored form is older than this one.
+    changed: BTreeSet<usize>,
+    /// The part of `changed` that must be stored before the cluster is written.
+    grown: BTreeSet<usize>,
+}
+
+impl Inventory {
+    /// From the entries of each stored shard, in the order of the shards.
+    pub fn from_shards(shards: impl IntoIterator<Item = BTreeMap<ObjectId, Entry>>) -> Self {
+        let mut inventory = Self::default();
+        for (shard, entries) in shards.into_iter().enumerate() {
+            inventory.shards = shard + 1;
+            inventory
+                .entries
+                .extend(entries.into_iter().map(|(id, entry)| (id, (shard, entry))));
+        }
+        inventory
+    }
+
+    /// The entry of an object.
+    pub fn get(&self, id: &ObjectId) -> Option<&Entry> {
+        self.entries.get(id).map(|(_, entry)| entry)
+    }
+
+    /// All entries, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&ObjectId, &Entry)> {
+        self.entries.iter().map(|(id, (_, entry))| (id, entry))
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True when nothing is owned.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Writes an object down that is about to be created. Does nothing for one that is there.
+    pub fn intend(&mut self, id: &ObjectId, entry: Entry) {
+        if self.entries.contains_key(id) {
+            return;
+        }
+        let shard = self.shard_with_room();
+        self.entries.insert(id.clone(), (shard, entry));
+        self.changed.insert(shard);
+        self.grown.insert(shard);
+    }
+
+    /// Writes down that an object that is recorded is about to be created anew, with another UID.
+    pub fn intend_again(&mut self, id: &ObjectId, since: i64) {
+        if let Some((shard, entry)) = self.entries.get_mut(id)
+            && matches!(entry.state, State::Owned { .. })
+        {
+            entry.state = State::Intended { since };
+            self.changed.insert(*shard);
+            self.grown.insert(*shard);
+        }
+    }
+
+    /// Changes an entry; what is stored follows later.
+    pub fn update(&mut self, id: &ObjectId, change: impl FnOnce(&mut Entry)) {
+        if let Some((shard, entry)) = self.entries.get_mut(id) {
+            let before = entry.clone();
+            change(entry);
+            if *entry != before {
+                self.changed.insert(*shard);
+            }
+        }
+    }
+
+    /// Forgets an object: it is gone, or no longer ours.
+    pub fn remove(&mut self, id: &ObjectId) {
+        if let Some((shard, _)) = self.entries.remove(id) {
+            self.changed.insert(shard);
+        }
+    }
+
+    /// True when entries were added that are not stored yet: nothing may be written to the cluster
+    /// before they are.
+    pub fn must_store(&self) -> bool {
+        !self.grown.is_empty()
+    }
+
+    /// The shards that are to be stored, by number.
+    pub fn changed_shards(&self) -> Vec<usize> {
+        self.changed.iter().copied().collect()
+    }
+
+    /// The entries of one shard.
+    pub fn shard(&self, number: usize) -> BTreeMap<ObjectId, Entry> {
+        self.entries
+            .iter()
+            .filter(|(_, (shard, _))| *shard == number)
+            .map(|(id, (_, entry))| (id.clone(), entry.clone()))
+            .collect()
+    }
+
+    /// Notes that a shard is stored as it is now.
+    pub fn stored(&mut self, number: usize) {
+        self.changed.remove(&number);
+        self.grown.remove(&number);
+    }
+
+    fn shard_with_room(&mut self) -> usize {
+        let mut sizes = vec![0_usize; self.shards];
+        for (shard, _) in self.entries.values() {
+            sizes[*shard] += 1;
+        }
+        sizes
+            .iter()
+            .position(|size| *size < SHARD_SIZE)
+            .unwrap_or_else(|| {
+                self.shards += 1;
+                self.shards - 1
+            })
+    }
+}
+
+impl Entry {
+    /// An entry for an object of this kind that is about to be created.
+    pub fn intended(gvk: &Gvk, hash: u64, since: i64) -> Self {
+        Self {
+            version: gvk.version.clone(),
+            hash,
+            state: State::Intended { since },
+            adopted: false,
+            keep: false,
+            done: false,
+            generated: None,
+        }
+    }
+
+    /// The UID, once it is known.
+    pub fn uid(&self) -> Option<&str> {
+        match &self.state {
+            State::Owned { uid } => Some(uid),
+            State::Intended { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(n: usize) -> ObjectId {
+        ObjectId::new("", "ConfigMap", "shop", format!("c{n:05}"))
+    }
+
+    fn entry() -> Entry {
+        Entry::intended(&Gvk::from_api_version("v1", "ConfigMap"), 7, 100)
+    }
+
+    #[test]
+    fn only_growth_must_be_stored_before_a_write() {
+        let mut inventory = Inventory::default();
+        inventory.intend(&id(1), entry());
+        assert!(inventory.must_store());
+        inventory.stored(0);
+        inventory.update(&id(1), |e| e.state = State::Owned { uid: "u".into() });
+        assert!(!inventory.must_store());
+        assert_eq!(inventory.changed_shards(), [0]);
+        inventory.stored(0);
+        inventory.update(&id(1), |e| e.hash = 7);
+        assert_eq!(
+            inventory.changed_shards(),
+            [0_usize; 0],
+            "an equal entry is no change"
+        );
+    }
+
+    #[test]
+    fn a_full_shard_opens_the_next_and_the_others_stay_as_they_are() {
+        let mut inventory = Inventory::default();
+        for n in 0..=SHARD_SIZE {
+            inventory.intend(&id(n), entry());
+        }
+        assert_eq!(inventory.changed_shards(), [0, 1]);
+        inventory.stored(0);
+        inventory.stored(1);
+        inventory.remove(&id(SHARD_SIZE));
+        assert_eq!(inventory.changed_shards(), [1]);
+        inventory.stored(1);
+        inventory.remove(&id(3));
+        inventory.intend(&id(9_999), entry());
+        assert_eq!(
+            inventory.changed_shards(),
+            [0],
+            "room in the first is used again"
+        );
+    }
+
+    #[test]
+    fn shards_come_back_as_they_were() {
+        let mut inventory = Inventory::default();
+        for n in 0..SHARD_SIZE + 5 {
+            inventory.intend(&id(n), entry());
+        }
+        let again = Inventory::from_shards([inventory.shard(0), inventory.shard(1)]);
+        assert!(again.iter().eq(inventory.iter()));
+        assert!(!again.must_store());
+    }
+}

@@ -1,0 +1,173 @@
+//! The names of towline's marks, requests and switches. They are API: the reference is generated
+//! from [`TABLE`].
+
+/// Label on every managed object: [`crate::inventory::ApplicationKey`] of its Application. An
+/// index for watches, never proof of ownership.
+pub const APPLICATION_LABEL: &str = "towline.dev/application";
+/// Annotation on every managed object: installation, Application and the id of the object itself.
+pub const TRACKING_ID: &str = "towline.dev/tracking-id";
+/// Annotation: on an object the commit that last changed it; on an Application the commit applied.
+pub const REVISION: &str = "towline.dev/revision";
+/// Annotation on every managed object: its file in the repository.
+pub const SOURCE: &str = "towline.dev/source";
+
+/// Annotation on an Application: `Synced`, `OutOfSync` or `Unknown`.
+pub const SYNC_STATUS: &str = "towline.dev/sync-status";
+/// Annotation on an Application: its worst object's health.
+pub const HEALTH: &str = "towline.dev/health";
+/// Annotation on an Application: the newest commit seen in Git.
+pub const TARGET_REVISION: &str = "towline.dev/target-revision";
+/// Annotation on an Application: what is going on, in one line.
+pub const MESSAGE: &str = "towline.dev/message";
+
+/// Request: poll Git now. Its value is a token, echoed in `.status.handled.refresh`.
+pub const REFRESH: &str = "towline.dev/refresh";
+/// Request: apply now, even without `automated`. Echoed in `.status.handled.sync`.
+pub const SYNC: &str = "towline.dev/sync";
+/// Request: no updates while it is there; the value is the reason. Self-heal goes on.
+pub const SUSPEND: &str = "towline.dev/suspend";
+/// Request: the prunes of the held plan with this hash may be done.
+pub const APPROVE_PRUNE: &str = "towline.dev/approve-prune";
+
+/// In manifests: a number; objects of a lower wave are applied and healthy first.
+pub const SYNC_WAVE: &str = "towline.dev/sync-wave";
+/// In manifests: `disabled` keeps the object when it leaves Git.
+pub const PRUNE: &str = "towline.dev/prune";
+/// In manifests: `disabled` leaves the object alone altogether.
+pub const RECONCILE: &str = "towline.dev/reconcile";
+/// In manifests: hooks are not supported yet and are refused by name.
+pub const HOOK: &str = "towline.dev/hook";
+
+/// Argo CD's spelling of [`SYNC_WAVE`].
+pub const ARGO_SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
+/// Argo CD's spelling of [`HOOK`].
+pub const ARGO_HOOK: &str = "argocd.argoproj.io/hook";
+/// Argo CD's per-object options; `Prune=false` is honoured.
+pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
+/// Argo CD's mark of ownership: objects that carry it belong to Argo CD.
+pub const ARGO_TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
+
+/// Finalizer of an Application whose objects are pruned when it is deleted.
+pub const PRUNE_FINALIZER: &str = "towline.dev/prune";
+/// Argo CD's spelling of [`PRUNE_FINALIZER`], accepted on Applications that moved over.
+pub const ARGO_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
+
+/// Label of the Secrets with repository credentials; its values are below.
+pub const SECRET_TYPE_LABEL: &str = "towline.dev/secret-type";
+/// Value of [`SECRET_TYPE_LABEL`]: credentials of exactly one repository.
+pub const SECRET_TYPE_REPOSITORY: &str = "repository";
+/// Value of [`SECRET_TYPE_LABEL`]: credentials of every repository whose URL starts with `url`.
+pub const SECRET_TYPE_REPO_CREDS: &str = "repo-creds";
+
+/// Prefix of everything that is towline's own.
+pub const PREFIX: &str = "towline.dev/";
+
+/// Who writes a key, for the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// The agent, on an Application.
+    StatusOnApplication,
+    /// The agent, on every managed object.
+    MarkOnObject,
+    /// A person, on an Application.
+    RequestOnApplication,
+    /// The author of a manifest in Git.
+    ManifestInGit,
+}
+
+/// Every annotation and label: key, who writes it, what it says. The reference is made from it.
+pub const TABLE: &[(&str, Writer, &str)] = &[
+    (
+        SYNC_STATUS,
+        Writer::StatusOnApplication,
+        "`Synced`, `OutOfSync` or `Unknown`",
+    ),
+    (
+        HEALTH,
+        Writer::StatusOnApplication,
+        "health of the worst object",
+    ),
+    (
+        REVISION,
+        Writer::StatusOnApplication,
+        "the commit that is applied (40 hex digits)",
+    ),
+    (
+        TARGET_REVISION,
+        Writer::StatusOnApplication,
+        "the newest commit seen in Git",
+    ),
+    (
+        MESSAGE,
+        Writer::StatusOnApplication,
+        "what is going on, in one line",
+    ),
+    (
+        APPLICATION_LABEL,
+        Writer::MarkOnObject,
+        "label: 16 hex digits naming the Application; an index for watches, not proof of ownership",
+    ),
+    (
+        TRACKING_ID,
+        Writer::MarkOnObject,
+        "installation, Application and the object's own id; on a copy of the object it names another id and means nothing",
+    ),
+    (
+        REVISION,
+        Writer::MarkOnObject,
+        "the commit that last changed this object",
+    ),
+    (
+        SOURCE,
+        Writer::MarkOnObject,
+        "the object's file in the repository",
+    ),
+    (
+        REFRESH,
+        Writer::RequestOnApplication,
+        "any new value: poll Git now; echoed in `.status.handled.refresh`",
+    ),
+    (
+        SYNC,
+        Writer::RequestOnApplication,
+        "any new value: apply now, even without `automated`; echoed in `.status.handled.sync`",
+    ),
+    (
+        SUSPEND,
+        Writer::RequestOnApplication,
+        "a reason: no updates while it is there; self-heal to the accepted revision goes on",
+    ),
+    (
+        APPROVE_PRUNE,
+        Writer::RequestOnApplication,
+        "the hash of a held plan: its prunes may be done",
+    ),
+    (
+        SYNC_WAVE,
+        Writer::ManifestInGit,
+        "a whole number; lower waves are applied and healthy first. Alias: `argocd.argoproj.io/sync-wave`",
+    ),
+    (
+        PRUNE,
+        Writer::ManifestInGit,
+        "`disabled`: kept in the cluster when it leaves Git. Alias: `argocd.argoproj.io/sync-options: Prune=false`",
+    ),
+    (
+        RECONCILE,
+        Writer::ManifestInGit,
+        "`disabled`: neither applied nor pruned nor healed",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_table_is_ours_and_explained() {
+        for (key, _, text) in TABLE {
+            assert!(key.starts_with(PREFIX), "{key}");
+            assert!(!text.is_empty(), "{key} has no explanation");
+        }
+    }
+}

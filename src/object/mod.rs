@@ -1,0 +1,12 @@
+//! The noun of towline: a Kubernetes object, its identity, and the names of towline's marks.
+//!
+//! Everything else passes these around. Nothing here knows of Git, of a cluster or of rendering.
+
+mod gvk;
+mod id;
+pub mod keys;
+mod value;
+
+pub use gvk::{Gvk, Scope};
+pub use id::ObjectId;
+pub use value::Object;

@@ -1,0 +1,210 @@
+//! The prune guard: plans that delete too much, or what cannot be brought back, are held until a
+//! person lets exactly this plan through.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Action, Gate, Step};
+use crate::api::Policy;
+use crate::desired::Desired;
+use crate::inventory::Inventory;
+use crate::live::Live;
+use crate::object::{ObjectId, keys};
+
+/// More prunes than this, and more than [`SHARE_PERCENT`] of the inventory, are held.
+const FEW: usize = 3;
+/// See [`FEW`].
+const SHARE_PERCENT: usize = 30;
+/// More prunes than this are held whatever their share.
+const MANY: usize = 50;
+/// How many names a refusal prints.
+const NAMED: usize = 5;
+
+/// A plan that is held, and why. Displays with the annotation that lets it go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// The render has no objects, and the inventory has.
+    EmptySource {
+        /// How many objects would be deleted.
+        owned: usize,
+        /// The hash of the plan.
+        hash: String,
+    },
+    /// Too many prunes at once.
+    PruneOverLimit {
+        /// How many would be deleted.
+        pruned: usize,
+        /// Of how many.
+        owned: usize,
+        /// The first of them.
+        names: Vec<ObjectId>,
+        /// The hash of the plan.
+        hash: String,
+    },
+    /// Prunes of what takes others with it, or holds what is nowhere else.
+    PruneOfClass {
+        /// The objects.
+        names: Vec<ObjectId>,
+        /// The hash of the plan.
+        hash: String,
+    },
+}
+
+impl Refusal {
+    /// One CamelCase word for conditions, events and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::EmptySource { .. } => "EmptySource",
+            Self::PruneOverLimit { .. } => "PruneOverLimit",
+            Self::PruneOfClass { .. } => "PruneOfClass",
+        }
+    }
+
+    /// The hash that approves exactly this plan.
+    pub fn hash(&self) -> &str {
+        match self {
+            Self::EmptySource { hash, .. }
+            | Self::PruneOverLimit { hash, .. }
+            | Self::PruneOfClass { hash, .. } => hash,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptySource { owned, .. } => write!(
+                f,
+                "the source renders no objects, which would delete all {owned}; nothing is deleted (set automated.allowEmpty, or annotate {}={})",
+                keys::APPROVE_PRUNE,
+                self.hash()
+            ),
+            Self::PruneOverLimit {
+                pruned,
+                owned,
+                names,
+                ..
+            } => write!(
+                f,
+                "would delete {pruned} of {owned} objects ({}); approve with the annotation {}={}",
+                list(names, *pruned),
+                keys::APPROVE_PRUNE,
+                self.hash()
+            ),
+            Self::PruneOfClass { names, .. } => write!(
+                f,
+                "would delete {}; approve with the annotation {}={}",
+                list(names, names.len()),
+                keys::APPROVE_PRUNE,
+                self.hash()
+            ),
+        }
+    }
+}
+
+fn list(names: &[ObjectId], of: usize) -> String {
+    let mut text: Vec<String> = names.iter().take(NAMED).map(ToString::to_string).collect();
+    if of > NAMED {
+        text.push(format!("and {} more", of - NAMED));
+    }
+    text.join(", ")
+}
+
+/// The refusal of these prunes, unless there is none or a person approved it.
+pub(super) fn check(
+    prunes: &[Step],
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    policy: &Policy,
+    gate: Gate<'_>,
+) -> Option<Refusal> {
+    if !gate.prune {
+        return None;
+    }
+    let deleted: Vec<&ObjectId> = prunes
+        .iter()
+        .filter(|step| step.action == Action::Prune)
+        .map(|step| &step.id)
+        .collect();
+    if deleted.is_empty() {
+        return None;
+    }
+    let hash = hash(&deleted, live);
+    if gate.approved == Some(hash.as_str()) {
+        return None;
+    }
+    let owned = inventory.len();
+    if desired.objects.is_empty() && !policy.allow_empty {
+        return Some(Refusal::EmptySource { owned, hash });
+    }
+    let class: Vec<ObjectId> = deleted
+        .iter()
+        .filter(|id| is_of_guarded_class(id))
+        .map(|id| (*id).clone())
+        .collect();
+    if !class.is_empty() {
+        return Some(Refusal::PruneOfClass { names: class, hash });
+    }
+    let counted: Vec<&ObjectId> = deleted
+        .into_iter()
+        .filter(|id| !is_superseded(id, desired, inventory))
+        .collect();
+    let over = match policy.prune_limit {
+        Some(limit) => counted.len() > limit,
+        None if desired.objects.is_empty() => false,
+        None => is_over_limit(counted.len(), owned),
+    };
+    over.then(|| Refusal::PruneOverLimit {
+        pruned: counted.len(),
+        owned,
+        names: counted.into_iter().take(NAMED).cloned().collect(),
+        hash,
+    })
+}
+
+/// The rule in numbers: held when more than 3 and more than 30 %, or more than 50.
+pub(super) fn is_over_limit(pruned: usize, owned: usize) -> bool {
+    pruned > MANY || (pruned > FEW && pruned * 100 > owned * SHARE_PERCENT)
+}
+
+/// Kinds whose deletion takes others with it, or data that is nowhere else.
+fn is_of_guarded_class(id: &ObjectId) -> bool {
+    matches!(
+        (id.group.as_str(), id.kind.as_str()),
+        (
+            "",
+            "Namespace" | "PersistentVolume" | "PersistentVolumeClaim"
+        ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
+            | ("apps", "StatefulSet")
+            | ("towline.dev", "Application")
+    )
+}
+
+/// A generated ConfigMap or Secret whose next hash is declared: not a loss.
+fn is_superseded(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
+    let Some(base) = inventory.get(id).and_then(|entry| entry.generated.as_ref()) else {
+        return false;
+    };
+    desired.objects.values().any(|object| {
+        object.generated.as_ref() == Some(base)
+            && object.id.kind == id.kind
+            && object.id.namespace == id.namespace
+    })
+}
+
+/// Identity of a set of deletions: names and UIDs, so that an approval never covers another set.
+fn hash(deleted: &[&ObjectId], live: &Live) -> String {
+    let mut sha = Sha256::new();
+    for id in deleted {
+        sha.update(id.tracking());
+        let uid = live
+            .get(*id)
+            .and_then(|s| s.present())
+            .map_or("", |seen| seen.uid.as_str());
+        sha.update(uid);
+        sha.update([0]);
+    }
+    hex::encode(&sha.finalize()[..6])
+}

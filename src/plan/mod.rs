@@ -1,0 +1,279 @@
+//! What is done next, and why the rest is not: a value that can be printed, compared and stored.
+//!
+//! Heal steps (objects at their accepted content that drifted) ignore waves, health and holds.
+//! Roll-forward steps are those of the first wave that is not done. Prunes come when every wave
+//! is done. A plan makes no choice while it is carried out, and holds no client.
+
+mod guard;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+pub use guard::Refusal;
+
+use crate::api::Policy;
+use crate::desired::{Barrier, Desired};
+use crate::diff::{Change, Diff};
+use crate::health::Status;
+use crate::inventory::Inventory;
+use crate::live::{Live, Sighting};
+use crate::object::ObjectId;
+
+/// What a step does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// Puts a drifted object back to its accepted content.
+    Heal,
+    /// Creates an object.
+    Create,
+    /// Takes over an object that is nobody's, and applies it.
+    Adopt,
+    /// Applies new content.
+    Update,
+    /// Deletes an object that left Git.
+    Prune,
+    /// Forgets an object that left Git, and leaves it.
+    Abandon,
+}
+
+impl Action {
+    /// The word for logs, events and the CLI.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Heal => "heal",
+            Self::Create => "create",
+            Self::Adopt => "adopt",
+            Self::Update => "update",
+            Self::Prune => "prune",
+            Self::Abandon => "abandon",
+        }
+    }
+}
+
+/// One step on one object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What is done.
+    pub action: Action,
+    /// To which object.
+    pub id: ObjectId,
+    /// After which others: steps of a lower barrier come first; prunes go the other way.
+    pub barrier: Barrier,
+}
+
+/// What is done next, and what waits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// In the order of execution: by barrier, then by id; prunes last and in reverse.
+    pub steps: Vec<Step>,
+    /// What is not done, and what it waits for.
+    pub report: Report,
+}
+
+/// Why objects are not as they should be, although no step is done about them now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// A plan that a person has to let through.
+    pub held: Option<Refusal>,
+    /// What the next wave waits for, in one line.
+    pub wave: Option<String>,
+    /// Objects that wait or cannot be touched, with the reason.
+    pub objects: BTreeMap<ObjectId, String>,
+    /// How many objects differ from the revision, whatever is done about it.
+    pub out_of_sync: usize,
+}
+
+/// What decides besides the diff.
+#[derive(Debug, Clone, Copy)]
+pub struct Gate<'a> {
+    /// Roll-forward is allowed: automated or asked for, and not suspended.
+    pub update: bool,
+    /// Drift is undone.
+    pub heal: bool,
+    /// Objects that left Git are deleted.
+    pub prune: bool,
+    /// The hash of a held plan that a person approved.
+    pub approved: Option<&'a str>,
+}
+
+/// Decides.
+pub fn plan(
+    diff: &Diff,
+    desired: &Desired,
+    live: &Live,
+    inventory: &Inventory,
+    policy: &Policy,
+    gate: Gate<'_>,
+) -> Plan {
+    let mut plan = Plan::default();
+    let mut forward: BTreeMap<i32, Vec<Step>> = BTreeMap::new();
+    let mut prunes = Vec::new();
+    for (id, change) in diff {
+        let object = desired.objects.get(id);
+        let barrier = object.map_or_else(|| recorded_barrier(id, inventory), |o| o.barrier);
+        let step = |action| Step {
+            action,
+            id: id.clone(),
+            barrier,
+        };
+        let wave = object.map_or(0, |o| o.wave);
+        if !matches!(change, Change::Unchanged) {
+            plan.report.out_of_sync += 1;
+        }
+        match change {
+            Change::Unchanged => {}
+            // Healing is planned from what is enforced ([`heal`]); a sync that was asked for puts
+            // drift back too where self-heal is off.
+            Change::Drift if gate.heal => {}
+            Change::Drift => forward.entry(wave).or_default().push(step(Action::Heal)),
+            Change::Create => forward.entry(wave).or_default().push(step(Action::Create)),
+            Change::Adopt => forward.entry(wave).or_default().push(step(Action::Adopt)),
+            Change::Update => forward.entry(wave).or_default().push(step(Action::Update)),
+            Change::Prune => prunes.push(step(Action::Prune)),
+            Change::Abandon(_) => prunes.push(step(Action::Abandon)),
+            Change::Wait(why) | Change::Unknown(why) => {
+                plan.report.objects.insert(id.clone(), why.clone());
+            }
+            Change::Foreign(owner) => {
+                plan.report
+                    .objects
+                    .insert(id.clone(), format!("it belongs to {owner}"));
+            }
+        }
+    }
+    if gate.update {
+        let refusal = guard::check(&prunes, desired, live, inventory, policy, gate);
+        if let Some(refusal) = refusal {
+            plan.report.held = Some(refusal);
+        } else {
+            roll_forward(&mut plan, forward, desired, live);
+            if plan.report.wave.is_none() && may_prune(diff, desired, gate) {
+                plan.steps.extend(prunes);
+            }
+        }
+    }
+    plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
+    plan
+}
+
+/// Adds the heal steps: objects that do not hold what is enforced, and that the plan does not bring
+/// to new content anyway. `enforced` is the diff of the accepted objects, whatever the newest
+/// revision says, so that drift is undone while a newer revision is held, waiting or broken.
+pub fn heal(plan: &mut Plan, enforced: &Diff, desired: &Desired) {
+    let planned: BTreeSet<ObjectId> = plan.steps.iter().map(|step| step.id.clone()).collect();
+    for (id, change) in enforced {
+        if *change == Change::Drift
+            && !planned.contains(id)
+            && let Some(object) = desired.objects.get(id)
+        {
+            plan.steps.push(Step {
+                action: Action::Heal,
+                id: id.clone(),
+                barrier: object.barrier,
+            });
+        }
+    }
+    plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
+}
+
+/// Applies by barrier and id; prunes after all of them, the last barrier first.
+fn order(step: &Step) -> (bool, i8, &ObjectId) {
+    let barrier = step.barrier as i8;
+    match step.action {
+        Action::Prune | Action::Abandon => (true, -barrier, &step.id),
+        _ => (false, barrier, &step.id),
+    }
+}
+
+/// Adds the steps of the first wave that is not done: it has steps, or an object in it is not
+/// healthy yet while later waves have steps.
+fn roll_forward(
+    plan: &mut Plan,
+    mut forward: BTreeMap<i32, Vec<Step>>,
+    desired: &Desired,
+    live: &Live,
+) {
+    let waves: BTreeSet<i32> = desired.objects.values().map(|o| o.wave).collect();
+    for wave in waves {
+        if let Some(steps) = forward.remove(&wave) {
+            plan.steps.extend(steps);
+            if let Some(next) = forward.keys().next() {
+                plan.report.wave = Some(format!("wave {next} waits for wave {wave} to be applied"));
+            }
+            return;
+        }
+        let later = forward.keys().next().copied();
+        if let Some(next) = later
+            && let Some(reason) = unready(wave, desired, live)
+        {
+            plan.report.wave = Some(format!("wave {next} waits for {reason}"));
+            return;
+        }
+    }
+}
+
+/// The first object of a wave that keeps the next one waiting, and why.
+fn unready(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
+    desired
+        .objects
+        .values()
+        .filter(|o| o.wave == wave && !o.ignored)
+        .find_map(|object| {
+            match live.get(&object.id) {
+                Some(Sighting::Present(seen)) => match seen.health.status {
+                    Status::Healthy | Status::Suspended => None,
+                    status => Some(format!(
+                        "{} ({}: {})",
+                        object.id,
+                        status.as_str(),
+                        seen.health.message
+                    )),
+                },
+                // A finished Job may be gone; the diff has called it unchanged.
+                Some(Sighting::Absent) => None,
+                _ => Some(format!("{} (not seen yet)", object.id)),
+            }
+        })
+}
+
+/// Nothing is pruned while anything is unread, or of a kind whose scope is not known: an object
+/// that seems to have left may be one of those.
+fn may_prune(diff: &Diff, desired: &Desired, gate: Gate<'_>) -> bool {
+    gate.prune
+        && desired.waiting().next().is_none()
+        && !diff
+            .values()
+            .any(|change| matches!(change, Change::Unknown(_)))
+}
+
+/// The barrier of an object that is not declared any more.
+fn recorded_barrier(id: &ObjectId, inventory: &Inventory) -> Barrier {
+    let version = inventory.get(id).map_or("", |entry| entry.version.as_str());
+    Barrier::of(&crate::object::Gvk {
+        group: id.group.clone(),
+        version: version.into(),
+        kind: id.kind.clone(),
+    })
+}
+
+impl fmt::Display for Plan {
+    /// One step a line: `create ConfigMap/shop/a`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for step in &self.steps {
+            writeln!(f, "{} {}", step.action.as_str(), step.id)?;
+        }
+        if let Some(held) = &self.report.held {
+            writeln!(f, "held: {held}")?;
+        }
+        if let Some(wave) = &self.report.wave {
+            writeln!(f, "{wave}")?;
+        }
+        for (id, why) in &self.report.objects {
+            writeln!(f, "waits: {id}: {why}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

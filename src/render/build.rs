@@ -1,0 +1,377 @@
+//! One build: layers are accumulated depth first, each with its own generators and transformers;
+//! hashes, name references, vars and order come once, at the very end.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::config::{FieldConfig, Layered};
+use super::context::Context;
+use super::error::{Error, Reason, Result};
+use super::generators::{self, absorb, add_hashes, generate};
+use super::kustomization::{FILE_NAMES, Kind, Kustomization};
+use super::load::{Budget, Loader, printed};
+use super::order::{Order, Ranks};
+use super::provenance::{self, Origin};
+use super::resource::{Resource, set_metadata_map};
+use super::resources::Resources;
+use super::vars::Vars;
+use super::{Options, Reorder, Source, manifest, names, plugins, transform};
+use crate::error::Diagnostic;
+use crate::tree::{EntryKind, Tree};
+
+/// What a layer has accumulated.
+#[derive(Debug)]
+pub(super) struct Accumulated {
+    pub resources: Resources,
+    pub config: Layered,
+    pub vars: Vars,
+}
+
+/// Everything that the layers of one build share.
+#[derive(Debug)]
+pub(super) struct Build<'a> {
+    pub context: Context<'a>,
+    builtin: Arc<FieldConfig>,
+    warnings: RefCell<Vec<Diagnostic>>,
+    /// Whether `buildMetadata` of the built kustomization asks for anything.
+    tracks_origin: bool,
+}
+
+/// One kustomization that is being accumulated.
+#[derive(Debug)]
+pub(super) struct Layer<'a> {
+    pub file: Kustomization,
+    pub loader: Loader<'a>,
+    /// The way from the directory that is built, for origins.
+    pub origin: String,
+}
+
+impl Layer<'_> {
+    /// The kustomization file as origins name it.
+    pub fn origin_file(&self) -> String {
+        let name = self.file.path.rsplit('/').next().unwrap_or_default();
+        provenance::join(&self.origin, name)
+    }
+
+    /// Where a field of the kustomization stands.
+    pub fn source(&self, field: &str, index: Option<usize>) -> Source {
+        let line = self.file.line(field, index);
+        Source {
+            path: self.file.path.clone(),
+            line: (line > 0).then_some(line),
+        }
+    }
+
+    /// An error in a field of the kustomization, with its place.
+    pub fn place(&self, error: Error, field: &str, index: Option<usize>) -> Error {
+        error
+            .on_line(self.file.line(field, index))
+            .within(&self.file.path)
+    }
+}
+
+/// Builds the kustomization in `dir`.
+///
+/// # Errors
+/// On whatever `kustomize build` refuses, and on what towline refuses by name.
+pub(super) fn build(
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+    let budget = Budget::default();
+    let loader = Loader::new(tree, dir, options.load_restrictor, &budget)?;
+    let file = find(&loader)?;
+    let builtin = Arc::new(FieldConfig::builtin());
+    let build = Build {
+        context: Context::new(),
+        builtin,
+        warnings: RefCell::default(),
+        tracks_origin: !file.build_metadata.is_empty(),
+    };
+    let layer = Layer {
+        file,
+        loader,
+        origin: String::new(),
+    };
+    build.context.open_schema(&layer)?;
+    let mut accumulated = build.accumulate(&layer, build.empty())?;
+
+    let resources = &mut accumulated.resources;
+    add_hashes(resources)?;
+    names::fix_references(resources, &accumulated.config.0.name_references)?;
+    accumulated
+        .vars
+        .resolve(resources, &accumulated.config.0.var_references)?;
+    resources.retain(|resource| {
+        let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
+        local.is_none_or(|value| value == "false")
+    });
+    sort(resources, &layer.file, options)?;
+    provenance::annotate(
+        resources,
+        layer.file.asks_for("originAnnotations"),
+        layer.file.asks_for("transformerAnnotations"),
+    );
+    let managed = options.managed_by_label || layer.file.asks_for("managedByLabel");
+    for resource in resources.iter_mut() {
+        finish(resource, managed);
+    }
+    Ok((
+        accumulated.resources.into_vec(),
+        build.warnings.into_inner(),
+    ))
+}
+
+/// The kustomization file of a directory.
+///
+/// # Errors
+/// Where there is none, or more than one.
+fn find(loader: &Loader<'_>) -> Result<Kustomization> {
+    let mut found = Vec::new();
+    for name in FILE_NAMES {
+        if loader.kind(name)? == Some(EntryKind::File) {
+            found.push(name);
+        }
+    }
+    match found.as_slice() {
+        [name] => Kustomization::read(&loader.read(name)?, &loader.resolve_name(name)),
+        [] => Err(Error::new(
+            Reason::PathNotFound,
+            format!(
+                "there is no kustomization.yaml in `{}`",
+                printed(loader.dir())
+            ),
+        )),
+        names => Err(Error::new(
+            Reason::Ambiguous,
+            format!("`{}` has {}", printed(loader.dir()), names.join(" and ")),
+        )
+        .hint("keep one of them")),
+    }
+}
+
+fn sort(resources: &mut Resources, file: &Kustomization, options: &Options) -> Result<()> {
+    let order = match (&file.sort_order, options.reorder) {
+        (Some(order), _) => order.clone(),
+        (None, Reorder::Legacy) => Order::Legacy(Ranks::default()),
+        (None, Reorder::None) => Order::Fifo,
+    };
+    if let Order::Legacy(ranks) = order {
+        resources.sort_by(|a, b| ranks.compare(a, b));
+        resources.check_unique()?;
+    }
+    Ok(())
+}
+
+/// Annotations of kustomize's bookkeeping, which never leave a build.
+const INTERNAL: &[&str] = &[
+    "internal.config.kubernetes.io/previousKinds",
+    "internal.config.kubernetes.io/previousNames",
+    "internal.config.kubernetes.io/prefixes",
+    "internal.config.kubernetes.io/suffixes",
+    "internal.config.kubernetes.io/previousNamespaces",
+    "internal.config.kubernetes.io/allowNameChange",
+    "internal.config.kubernetes.io/allowKindChange",
+    "internal.config.kubernetes.io/refBy",
+    "internal.config.kubernetes.io/generatorBehavior",
+    NEEDS_HASH,
+    "internal.config.kubernetes.io/path",
+    "internal.config.kubernetes.io/index",
+    "internal.config.kubernetes.io/seqindent",
+    "internal.config.kubernetes.io/id",
+    "internal.config.kubernetes.io/annotations-migration-resource-id",
+    "config.kubernetes.io/path",
+    "config.kubernetes.io/index",
+    "config.k8s.io/id",
+    "config.kubernetes.io/id",
+    "internal.config.kubernetes.io/helm-generated",
+];
+
+/// The one bookkeeping annotation that an input may set with effect.
+const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
+
+/// Drops bookkeeping, and makes strings of all annotations.
+fn finish(resource: &mut Resource, managed: bool) {
+    if managed {
+        let mut labels = resource.metadata_map("labels");
+        labels.retain(|(key, _)| key != "app.kubernetes.io/managed-by");
+        labels.push((
+            "app.kubernetes.io/managed-by".into(),
+            "kustomize-v5.8.1".into(),
+        ));
+        set_metadata_map(&mut resource.object, "labels", labels);
+    }
+    let mut annotations = resource.metadata_map("annotations");
+    annotations.retain(|(key, _)| !INTERNAL.contains(&key.as_str()));
+    set_metadata_map(&mut resource.object, "annotations", annotations);
+}
+
+impl<'a> Build<'a> {
+    /// Nothing accumulated yet.
+    pub fn empty(&self) -> Accumulated {
+        Accumulated {
+            resources: Resources::default(),
+            config: Layered(self.builtin.clone()),
+            vars: Vars::default(),
+        }
+    }
+
+    /// Accumulates one kustomization on top of what is there: nothing, or, for a component, what
+    /// its parent has.
+    pub fn accumulate(&self, layer: &Layer<'_>, start: Accumulated) -> Result<Accumulated> {
+        self.warnings
+            .borrow_mut()
+            .extend(layer.file.warnings.iter().cloned());
+        let mut all = start;
+        self.resources(
+            layer,
+            &layer.file.resources,
+            &["resources", "bases"],
+            &mut all,
+        )?;
+        all.config
+            .absorb(&super::config_file::read(layer, &self.builtin)?)?;
+        self.generators(layer, &mut all)?;
+        for (i, path) in layer.file.components.iter().enumerate() {
+            let at = |e| layer.place(e, "components", Some(i));
+            let child = self.enter(layer, path, Kind::Component).map_err(at)?;
+            all = self.accumulate(&child, all)?;
+        }
+        self.transformers(layer, &mut all)?;
+        all.vars
+            .declare(&layer.file.vars, &mut all.resources)
+            .map_err(|e| layer.place(e, "vars", None))?;
+        Ok(all)
+    }
+
+    /// Adds the entries of a list of paths: files, or directories with a kustomization.
+    pub fn resources(
+        &self,
+        layer: &Layer<'_>,
+        paths: &[String],
+        fields: &[&str],
+        all: &mut Accumulated,
+    ) -> Result<()> {
+        for path in paths {
+            let at = |e: Error| {
+                e.on_line(layer.file.line_of_entry(fields, path))
+                    .within(&layer.file.path)
+            };
+            let is_directory = !path.contains("://")
+                && layer.loader.kind(path).map_err(at)? == Some(EntryKind::Directory);
+            if is_directory || layer.loader.is_remote(path) {
+                let child = self.enter(layer, path, Kind::Kustomization).map_err(at)?;
+                let child = self.accumulate(&child, self.empty())?;
+                all.resources.append_all(child.resources.into_vec())?;
+                all.config.absorb(&child.config)?;
+                all.vars.absorb(child.vars).map_err(at)?;
+            } else {
+                all.resources
+                    .append_all(self.file(layer, path).map_err(at)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, layer: &Layer<'_>, path: &str) -> Result<Vec<Resource>> {
+        let bytes = layer.loader.read(path)?;
+        let mut resources = manifest::read(&bytes, &layer.loader.resolve_name(path))?;
+        for resource in &mut resources {
+            if self.tracks_origin {
+                resource.trail.origin = Some(Origin::file(&layer.origin, path));
+                resource.trail.annotated = true;
+            }
+            adopt_bookkeeping(resource);
+        }
+        Ok(resources)
+    }
+
+    fn enter<'b>(&self, layer: &Layer<'b>, path: &str, wanted: Kind) -> Result<Layer<'b>> {
+        let loader = layer.loader.enter(path)?;
+        let file = find(&loader)?;
+        let origin = provenance::join(&layer.origin, path);
+        let child = Layer {
+            file,
+            loader,
+            origin,
+        };
+        self.context.open_schema(&child)?;
+        match (wanted, child.file.kind) {
+            (Kind::Component, Kind::Kustomization) => Err(Error::failed(format!(
+                "`{path}` is a Kustomization, not a Component"
+            ))
+            .hint("name it under `resources`, or give it `kind: Component`")),
+            (Kind::Kustomization, Kind::Component) => {
+                Err(Error::failed(format!("`{path}` is a Component"))
+                    .hint("name it under `components`"))
+            }
+            _ => Ok(child),
+        }
+    }
+
+    /// ConfigMaps, then Secrets, then `generators`.
+    fn generators(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {
+        let file = &layer.file;
+        let fields = [
+            (
+                "configMapGenerator",
+                generators::Target::ConfigMap,
+                &file.config_map_generator,
+            ),
+            (
+                "secretGenerator",
+                generators::Target::Secret,
+                &file.secret_generator,
+            ),
+        ];
+        for (field, target, list) in fields {
+            for (i, args) in list.iter().enumerate() {
+                let at = |e| layer.place(e, field, Some(i));
+                let mut args = args.clone();
+                args.options = args.options.with_global(file.generator_options.as_ref());
+                let source = layer.source(field, Some(i));
+                let mut resource = generate(&layer.loader, target, &args, source).map_err(at)?;
+                if self.tracks_origin {
+                    resource.trail.origin =
+                        Some(Origin::field(layer.origin_file(), target.plugin()));
+                }
+                absorb(&mut all.resources, resource).map_err(at)?;
+            }
+        }
+        plugins::run_generators(self, layer, all)
+    }
+
+    fn transformers(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {
+        let steps = transform::of_kustomization(layer, &all.config.0)?;
+        for step in steps {
+            let at = |e| layer.place(e, step.field, step.index);
+            step.transformer
+                .apply(&mut all.resources, &self.context)
+                .map_err(at)?;
+            all.resources.drop_deleted();
+            if self.tracks_origin {
+                let origin = Origin::field(layer.origin_file(), step.plugin);
+                provenance::record(&mut all.resources, &origin);
+            }
+        }
+        plugins::run_transformers(self, layer, all)?;
+        plugins::run_validators(self, layer, all)
+    }
+
+    /// Whether origins are written down.
+    pub fn tracks_origin(&self) -> bool {
+        self.tracks_origin
+    }
+}
+
+/// An input may ask for a hash by kustomize's own annotation.
+fn adopt_bookkeeping(resource: &mut Resource) {
+    if resource
+        .metadata_entry("annotations", NEEDS_HASH)
+        .as_deref()
+        == Some("enabled")
+    {
+        resource.trail.needs_hash = true;
+    }
+}

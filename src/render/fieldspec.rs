@@ -1,0 +1,124 @@
+//! Field specs: which field of which kind a transformer touches, as kustomize's built-in tables and
+//! `configurations:` files write it.
+
+use super::error::{Error, Result};
+use super::identity::is_selected;
+use super::order::Ranks;
+use crate::object::Gvk;
+
+/// One field of the kinds that it selects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FieldSpec {
+    /// The kinds meant; an empty part means any.
+    pub gvk: Gvk,
+    /// Names separated by `/` (`\/` is a slash in a name). Lists are walked through on their own;
+    /// `name[]` demands one.
+    pub path: String,
+    /// Whether a missing field is created.
+    pub create: bool,
+}
+
+impl FieldSpec {
+    /// For every kind.
+    pub fn any(path: &str, create: bool) -> Self {
+        Self {
+            gvk: any_kind(),
+            path: path.to_owned(),
+            create,
+        }
+    }
+
+    /// The names of the path.
+    pub fn segments(&self) -> Vec<String> {
+        split_path(&self.path, '/')
+    }
+
+    fn is_same_field(&self, other: &Self) -> bool {
+        is_selected(&self.gvk, &other.gvk) && self.path == other.path
+    }
+}
+
+/// The selector that takes any kind.
+pub(super) fn any_kind() -> Gvk {
+    Gvk {
+        group: String::new(),
+        version: String::new(),
+        kind: String::new(),
+    }
+}
+
+/// Adds `spec` unless the list has it already.
+///
+/// # Errors
+/// Where the two say different things about creating the field.
+pub(super) fn merge_one(specs: &mut Vec<FieldSpec>, spec: &FieldSpec) -> Result<()> {
+    match specs.iter().find(|have| have.is_same_field(spec)) {
+        Some(have) if have.create != spec.create => Err(Error::failed(format!(
+            "conflicting field specs for `{}`: one says `create: true`, one does not",
+            spec.path
+        ))),
+        Some(_) => Ok(()),
+        None => {
+            specs.push(spec.clone());
+            Ok(())
+        }
+    }
+}
+
+/// Adds every one of `incoming` that is new.
+///
+/// # Errors
+/// As [`merge_one`].
+pub(super) fn merge_all(specs: &mut Vec<FieldSpec>, incoming: &[FieldSpec]) -> Result<()> {
+    incoming.iter().try_for_each(|spec| merge_one(specs, spec))
+}
+
+/// Sorts by kind as kustomize does: specs for particular kinds in the legacy order.
+pub(super) fn sort(specs: &mut [FieldSpec]) {
+    let ranks = Ranks::default();
+    specs.sort_by(|a, b| ranks.compare_plain(&a.gvk, &b.gvk));
+}
+
+/// Splits a path at `delimiter`; a backslash in front of it takes its meaning away. One delimiter in
+/// front of everything is allowed.
+pub(super) fn split_path(path: &str, delimiter: char) -> Vec<String> {
+    let mut parts = path.split(delimiter).peekable();
+    let mut first = parts.next().unwrap_or_default();
+    if first.is_empty()
+        && let Some(second) = parts.next()
+    {
+        first = second;
+    }
+    let mut names = vec![first.to_owned()];
+    for part in parts {
+        let last = names.last_mut().expect("it starts with one name");
+        if last.ends_with('\\') {
+            last.pop();
+            last.push(delimiter);
+            last.push_str(part);
+        } else {
+            names.push(part.to_owned());
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backslash_keeps_the_delimiter_in_the_name() {
+        let path = r"metadata/annotations/ingress.kubernetes.io\/auth-secret";
+        assert_eq!(
+            split_path(path, '/'),
+            [
+                "metadata",
+                "annotations",
+                "ingress.kubernetes.io/auth-secret"
+            ]
+        );
+        assert_eq!(split_path("/a/b", '/'), ["a", "b"]);
+        assert_eq!(split_path("", '/'), [""]);
+    }
+}

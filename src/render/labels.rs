@@ -1,0 +1,61 @@
+//! `labels`, `commonLabels` and `commonAnnotations`: entries that are set in the mappings that field
+//! specs name.
+
+use std::collections::BTreeMap;
+
+use super::Transformer;
+use super::config::FieldConfig;
+use super::context::Context;
+use super::error::Result;
+use super::fieldspec::{FieldSpec, merge_all, merge_one};
+use super::kustomization::LabelEntry;
+use super::resources::Resources;
+use super::walk::{Make, set_entry, visit_all};
+
+/// Sets labels or annotations.
+#[derive(Debug)]
+pub(super) struct Entries {
+    pub entries: BTreeMap<String, String>,
+    pub specs: Vec<FieldSpec>,
+}
+
+impl Transformer for Entries {
+    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+        for resource in resources.iter_mut_keeping_ids() {
+            let gvk = resource.gvk();
+            for (key, value) in &self.entries {
+                visit_all(
+                    &mut resource.object,
+                    &gvk,
+                    &self.specs,
+                    Make::Mapping,
+                    &mut |node| set_entry(node, key, value),
+                )
+                .map_err(|e| {
+                    e.about(resource.id())
+                        .on_line(resource.source.line.unwrap_or(0))
+                        .within(&resource.source.path)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The fields that one entry of `labels` touches.
+///
+/// # Errors
+/// Where its own field specs contradict the built-in ones.
+pub(super) fn specs_of(entry: &LabelEntry, config: &FieldConfig) -> Result<Vec<FieldSpec>> {
+    let mut specs = entry.fields.clone();
+    merge_all(&mut specs, &config.labels)?;
+    if entry.include_selectors {
+        merge_all(&mut specs, &config.common_labels)?;
+        return Ok(specs);
+    }
+    if entry.include_templates {
+        merge_all(&mut specs, &config.template_labels)?;
+    }
+    merge_one(&mut specs, &FieldSpec::any("metadata/labels", true))?;
+    Ok(specs)
+}

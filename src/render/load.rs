@@ -1,0 +1,258 @@
+//! Reading files and entering directories the way a kustomization may: files in or below its own
+//! directory, other directories anywhere but at or above one that is being built.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use super::LoadRestrictor;
+use super::error::{Error, Reason, Result};
+use super::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
+use crate::tree::{EntryKind, ReadError, Tree};
+
+/// What one render may still read.
+#[derive(Debug, Default)]
+pub(super) struct Budget {
+    files: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+/// Reads for the kustomization in one directory.
+#[derive(Debug, Clone)]
+pub(super) struct Loader<'a> {
+    tree: &'a Tree,
+    /// The directory, without symbolic links.
+    dir: String,
+    /// The directories of the kustomizations above, outermost first.
+    above: Vec<String>,
+    restrictor: LoadRestrictor,
+    budget: &'a Budget,
+}
+
+impl<'a> Loader<'a> {
+    /// For the directory that is to be built.
+    ///
+    /// # Errors
+    /// Where there is no such directory.
+    pub fn new(
+        tree: &'a Tree,
+        dir: &str,
+        restrictor: LoadRestrictor,
+        budget: &'a Budget,
+    ) -> Result<Self> {
+        let dir = directory(tree, dir)?;
+        Ok(Self {
+            tree,
+            dir,
+            above: Vec::new(),
+            restrictor,
+            budget,
+        })
+    }
+
+    /// The directory, relative to the root of the repository.
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// What `path`, as written in the kustomization, is.
+    ///
+    /// # Errors
+    /// Where it leaves the repository, or the store cannot be read.
+    pub fn kind(&self, path: &str) -> Result<Option<EntryKind>> {
+        let full = self.join(path)?;
+        self.tree.kind(&full).map_err(|e| read_error(e, &full))
+    }
+
+    /// The path in the repository of `path`, as written in the kustomization; as written where it
+    /// leaves the repository.
+    pub fn resolve_name(&self, path: &str) -> String {
+        self.tree
+            .join(&self.dir, path)
+            .unwrap_or_else(|_| path.to_owned())
+    }
+
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// On a URL, on a file outside of the directory, and where it cannot be read.
+    pub fn read(&self, path: &str) -> Result<Arc<[u8]>> {
+        refuse_url(path)?;
+        let full = self.join(path)?;
+        if self.restrictor == LoadRestrictor::RootOnly
+            && let Some(real) = self
+                .tree
+                .real_path(&full)
+                .map_err(|e| read_error(e, &full))?
+            && !is_below(&real, &self.dir)
+        {
+            return Err(Error::new(
+                Reason::PathEscape,
+                format!(
+                    "the file `{path}` is not in or below `{}`",
+                    printed(&self.dir)
+                ),
+            )
+            .hint(
+                "a kustomization may only read files of its own directory: make a base of the \
+                 other directory, or allow it with the load restrictor `none`",
+            ));
+        }
+        self.spend_file()?;
+        let bytes = self.tree.read(&full).map_err(|e| read_error(e, &full))?;
+        self.spend_bytes(bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// A loader for another directory.
+    ///
+    /// # Errors
+    /// On a URL, a path that is no directory, a cycle, and too deep a nesting.
+    pub fn enter(&self, path: &str) -> Result<Self> {
+        refuse_remote(path)?;
+        if path.is_empty() {
+            return Err(Error::new(Reason::PathNotFound, "an entry is empty"));
+        }
+        let dir = directory(self.tree, &self.join(path)?)?;
+        for visited in self.above.iter().chain([&self.dir]) {
+            if is_below(visited, &dir) {
+                return Err(Error::new(
+                    Reason::Cycle,
+                    format!(
+                        "`{path}` is `{}`, which contains `{}`, and that is being built",
+                        printed(&dir),
+                        printed(visited)
+                    ),
+                )
+                .hint("a base may not be its own overlay, nor a directory above it"));
+            }
+        }
+        if self.above.len() + 1 >= MAX_DEPTH {
+            return Err(Error::new(
+                Reason::TooDeep,
+                format!("kustomizations are nested deeper than {MAX_DEPTH}"),
+            ));
+        }
+        let above = self.above.iter().chain([&self.dir]).cloned().collect();
+        Ok(Self {
+            dir,
+            above,
+            ..self.clone()
+        })
+    }
+
+    /// Whether `path` means something outside of the repository.
+    pub fn is_remote(&self, path: &str) -> bool {
+        refuse_remote(path).is_err()
+    }
+
+    fn join(&self, path: &str) -> Result<String> {
+        self.tree
+            .join(&self.dir, path)
+            .map_err(|e| read_error(e, path))
+    }
+
+    fn spend_file(&self) -> Result<()> {
+        let files = self.budget.files.get() + 1;
+        self.budget.files.set(files);
+        if files > MAX_FILES {
+            return Err(Error::new(
+                Reason::LimitExceeded,
+                format!("more than {MAX_FILES} files read in one render"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn spend_bytes(&self, len: usize) -> Result<()> {
+        let bytes = self.budget.bytes.get().saturating_add(len);
+        self.budget.bytes.set(bytes);
+        let what = if len > MAX_FILE_BYTES {
+            format!("a file is larger than {MAX_FILE_BYTES} bytes")
+        } else if bytes > MAX_TOTAL_BYTES {
+            format!("more than {MAX_TOTAL_BYTES} bytes read in one render")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(Reason::LimitExceeded, what))
+    }
+}
+
+/// The directory without symbolic links.
+fn directory(tree: &Tree, path: &str) -> Result<String> {
+    let real = tree.real_path(path).map_err(|e| read_error(e, path))?;
+    match (tree.kind(path).map_err(|e| read_error(e, path))?, real) {
+        (Some(EntryKind::Directory), Some(real)) => Ok(real),
+        (Some(EntryKind::Submodule), _) => Err(Error::new(
+            Reason::RemoteBaseForbidden,
+            format!("`{}` is a submodule", printed(path)),
+        )
+        .hint("submodules are not fetched: copy the files into the repository")),
+        (Some(_), _) => Err(Error::new(
+            Reason::PathNotFound,
+            format!("`{}` is a file, not a directory", printed(path)),
+        )),
+        (None, _) => Err(Error::new(
+            Reason::PathNotFound,
+            format!("there is no file or directory `{}`", printed(path)),
+        )),
+    }
+}
+
+/// Whether `path` is `dir` or lies below it.
+fn is_below(path: &str, dir: &str) -> bool {
+    dir.is_empty()
+        || path == dir
+        || path
+            .strip_prefix(dir)
+            .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// A directory for messages: the root has a name too.
+pub(super) fn printed(dir: &str) -> &str {
+    if dir.is_empty() { "." } else { dir }
+}
+
+/// A failure of the tree as a mistake of the repository, where it is one.
+pub(super) fn read_error(error: ReadError, path: &str) -> Error {
+    let reason = match &error {
+        ReadError::Store(_) => {
+            return Error::Unreadable {
+                path: path.to_owned(),
+                source: error,
+            };
+        }
+        ReadError::PathEscape { .. } | ReadError::SymlinkLoop { .. } => Reason::PathEscape,
+        ReadError::TooLarge { .. } => Reason::LimitExceeded,
+        _ => Reason::PathNotFound,
+    };
+    Error::new(reason, error.to_string())
+}
+
+/// Refuses a file behind a URL.
+fn refuse_url(path: &str) -> Result<()> {
+    if path.starts_with("http://") || path.starts_with("https://") {
+        return Err(remote(path));
+    }
+    Ok(())
+}
+
+/// Refuses what kustomize takes for a repository to clone.
+fn refuse_remote(path: &str) -> Result<()> {
+    let starts = ["git::", "git@", "github.com/", "github.com:", "gh:"];
+    let is_remote = path.contains("://")
+        || starts.iter().any(|start| path.starts_with(start))
+        || path
+            .split_once(':')
+            .is_some_and(|(host, _)| host.contains('@') && !host.contains('/'));
+    if is_remote { Err(remote(path)) } else { Ok(()) }
+}
+
+fn remote(path: &str) -> Error {
+    // what stands in front of an `@` may be a password
+    let shown = path.rsplit_once('@').map_or(path, |(_, host)| host);
+    Error::new(
+        Reason::RemoteBaseForbidden,
+        format!("`{shown}` is outside of the repository"),
+    )
+    .hint("copy it into the repository: a revision must be complete to be reviewed and reverted")
+}

@@ -1,0 +1,214 @@
+//! Rendering: from a [`Tree`] and a directory in it to the objects that `kustomize build` v5.8
+//! would print, or to those of a plain directory of manifests.
+//!
+//! A pure function: no file system, environment, clock, network or global state; warnings are
+//! returned. What is refused by name, each with what to do instead: plugins and functions that would
+//! run code, Helm charts, and anything outside of the repository.
+//!
+//! The way through the files: [`build`] accumulates layers (`load` reads, `kustomization` decodes,
+//! `manifest` reads objects into `resources`), `generators` add to them, `transform` lists the
+//! transformers in kustomize's order with one file for each, and at the end come hashes, name
+//! references (`names`), vars and the order of printing.
+
+mod build;
+mod config;
+mod config_file;
+mod context;
+mod decode;
+mod directory;
+mod error;
+mod expand;
+mod field_path;
+mod fields;
+mod fieldspec;
+mod generators;
+mod glob;
+mod go_json;
+mod identity;
+mod image_name;
+mod images;
+mod json6902;
+mod json_patch;
+mod kustomization;
+mod label_selector;
+mod labels;
+pub mod limits;
+mod load;
+mod manifest;
+mod merge;
+mod name_affix;
+mod names;
+mod namespace;
+mod order;
+mod patches;
+mod plugins;
+mod provenance;
+mod replacements;
+mod replicas;
+mod resource;
+mod resources;
+mod scope;
+mod select;
+mod structured;
+mod transform;
+mod value_add;
+mod vars;
+mod walk;
+
+use serde_json::Value;
+
+use crate::error::Diagnostic;
+use crate::tree::{EntryKind, Tree};
+use crate::yaml::{Duplicates, Node, Resolver, emit_documents, resolve};
+
+pub use directory::{DirectoryOptions, render_directory};
+pub use error::{Error, Reason};
+
+/// Which files a kustomization may read: kustomize's `--load-restrictor`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LoadRestrictor {
+    /// Those in or below its own directory.
+    #[default]
+    RootOnly,
+    /// Any of the repository.
+    None,
+}
+
+/// The order of the objects: kustomize's `--reorder`. `sortOptions` in the kustomization wins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reorder {
+    /// Namespaces, definitions and other prerequisites first, webhooks last.
+    #[default]
+    Legacy,
+    /// As accumulated.
+    None,
+}
+
+/// How to render.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Which files a kustomization may read.
+    pub load_restrictor: LoadRestrictor,
+    /// The order of the objects.
+    pub reorder: Reorder,
+    /// Whether to label every object with `app.kubernetes.io/managed-by`.
+    pub managed_by_label: bool,
+    /// How to read a directory without kustomization file.
+    pub directory: DirectoryOptions,
+}
+
+/// What came out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The objects, in their order.
+    pub objects: Vec<RenderedObject>,
+    /// What works and should be changed, such as deprecated fields.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedObject {
+    /// The object.
+    pub value: Value,
+    /// Where it was declared.
+    pub source: Source,
+    /// The name without hash, where a generator made it.
+    pub generated: Option<Generated>,
+}
+
+/// Where an object was declared: its file, or the kustomization whose generator made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The file, relative to the root of the repository.
+    pub path: String,
+    /// The line in the file, from 1, where it is known.
+    pub line: Option<u32>,
+}
+
+/// What is known of a generated object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// Its name with all prefixes and suffixes, but without hash: two objects of one kind,
+    /// namespace and base name are generations of one thing, and the newer supersedes the other.
+    pub base_name: String,
+}
+
+/// What changes accumulated objects.
+trait Transformer: std::fmt::Debug {
+    /// Changes them.
+    ///
+    /// # Errors
+    /// On an object that does not fit, or one that is missing.
+    fn apply(
+        &self,
+        resources: &mut resources::Resources,
+        context: &context::Context<'_>,
+    ) -> error::Result<()>;
+}
+
+/// Renders the directory `dir` of `tree`: as a kustomization where it has such a file, else as a
+/// plain directory of manifests.
+///
+/// # Errors
+/// Every mistake that was found, with its place; or that the tree could not be read.
+pub fn render(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
+    if !has_kustomization(tree, dir)? {
+        return render_directory(tree, dir, &options.directory);
+    }
+    render_kustomization(tree, dir, options)
+}
+
+/// Renders the kustomization in `dir`; there must be one.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
+    let (resources, warnings) = build::build(tree, dir, options)?;
+    let objects = resources.into_iter().map(print).collect::<Result<_, _>>()?;
+    Ok(Rendered { objects, warnings })
+}
+
+fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {
+    for name in kustomization::FILE_NAMES {
+        let path = tree.join(dir, name).map_err(|e| load::read_error(e, dir))?;
+        let kind = tree.kind(&path).map_err(|e| load::read_error(e, &path))?;
+        if kind == Some(EntryKind::File) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The value of an object, by kustomize's rules.
+fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
+    let id = resource.id();
+    let resource::Resource {
+        object,
+        source,
+        generated,
+        ..
+    } = resource;
+    let value = resolve(
+        &Node::Mapping(object),
+        Resolver::Kustomize,
+        Duplicates::Error,
+    );
+    let value = value.map_err(|e| {
+        // the line is of the file that the node came from, which may be a patch
+        Error::new(Reason::YamlInvalid, e.message)
+            .about(&id)
+            .on_line(e.line.or(source.line).unwrap_or(0))
+            .within(&source.path)
+    })?;
+    Ok(RenderedObject {
+        value,
+        source,
+        generated,
+    })
+}
+
+/// Appends the objects as `kustomize build` prints them: documents separated by `---`.
+pub fn write_yaml<'a>(objects: impl IntoIterator<Item = &'a RenderedObject>, out: &mut String) {
+    emit_documents(objects.into_iter().map(|object| &object.value), out);
+}

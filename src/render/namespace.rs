@@ -1,0 +1,138 @@
+//! `namespace`: into every object that is not known to be cluster-scoped, and into the few other
+//! fields that must agree with it.
+
+use super::Transformer;
+use super::context::Context;
+use super::error::{Error, Result};
+use super::fields::{replace_string, set_string, text};
+use super::fieldspec::FieldSpec;
+use super::resource::Resource;
+use super::resources::Resources;
+use super::walk::{Make, visit_all};
+use crate::yaml::{Mapping, Node};
+
+/// Which subjects of role bindings get the namespace.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Subjects {
+    /// Those named `default`.
+    #[default]
+    Default,
+    /// All service accounts.
+    AllServiceAccounts,
+    /// None.
+    None,
+}
+
+/// Sets the namespace.
+#[derive(Debug)]
+pub(super) struct Namespace {
+    pub namespace: String,
+    pub specs: Vec<FieldSpec>,
+    pub subjects: Subjects,
+    pub unset_only: bool,
+}
+
+impl Transformer for Namespace {
+    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+        if self.namespace.is_empty() {
+            return Ok(());
+        }
+        for resource in resources.iter_mut() {
+            resource.remember_id();
+            self.set(resource).map_err(|e| {
+                e.about(resource.id())
+                    .on_line(resource.source.line.unwrap_or(0))
+                    .within(&resource.source.path)
+            })?;
+        }
+        resources.check_unique()
+    }
+}
+
+impl Namespace {
+    /// Sets it in one object.
+    ///
+    /// # Errors
+    /// Where a field for it is no scalar.
+    pub fn set(&self, resource: &mut Resource) -> Result<()> {
+        let gvk = resource.gvk();
+        if !resource.id().cluster_scoped {
+            self.set_metadata(&mut resource.object);
+        }
+        let is_binding = matches!(gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
+        if is_binding {
+            self.set_subjects(&mut resource.object)?;
+        }
+        let api_version = gvk.api_version();
+        let specs: Vec<FieldSpec> = self
+            .specs
+            .iter()
+            .filter(|spec| match spec.path.as_str() {
+                "metadata/namespace" => false,
+                "metadata/name" => api_version == "v1",
+                "subjects/namespace" => {
+                    !is_binding
+                        || !matches!(spec.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding")
+                }
+                _ => true,
+            })
+            .cloned()
+            .collect();
+        visit_all(
+            &mut resource.object,
+            &gvk,
+            &specs,
+            Make::Scalar,
+            &mut |node| match node {
+                Node::Scalar(_) => {
+                    self.set_node(node);
+                    Ok(())
+                }
+                _ => Err(Error::failed("a field for the namespace is not a scalar")),
+            },
+        )
+    }
+
+    fn set_metadata(&self, object: &mut Mapping) {
+        let metadata = object.get_or_insert_with("metadata", || Mapping::new().into());
+        if let Some(metadata) = metadata.as_mapping_mut() {
+            self.set_field(metadata);
+        }
+    }
+
+    /// The field `namespace` of a mapping, made where it is missing.
+    fn set_field(&self, mapping: &mut Mapping) {
+        match mapping.get_mut("namespace") {
+            Some(node) => self.set_node(node),
+            None => set_string(mapping, "namespace", &self.namespace),
+        }
+    }
+
+    fn set_node(&self, node: &mut Node) {
+        if !self.unset_only || text(node).is_empty() {
+            replace_string(node, &self.namespace);
+        }
+    }
+
+    fn set_subjects(&self, object: &mut Mapping) -> Result<()> {
+        let (key, wanted) = match self.subjects {
+            Subjects::Default => ("name", "default"),
+            Subjects::AllServiceAccounts => ("kind", "ServiceAccount"),
+            Subjects::None => return Ok(()),
+        };
+        match object.get_mut("subjects") {
+            None => Ok(()),
+            Some(Node::Scalar(scalar)) if scalar.is_null() => Ok(()),
+            Some(Node::Sequence(list)) => {
+                let mappings = list.items.iter_mut().filter_map(Node::as_mapping_mut);
+                for subject in mappings {
+                    if subject.get(key).map(text) == Some(wanted) {
+                        self.set_field(subject);
+                    }
+                }
+                Ok(())
+            }
+            Some(_) => Err(Error::failed("`subjects` is not a list")),
+        }
+    }
+}

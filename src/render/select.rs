@@ -1,0 +1,188 @@
+//! Selecting objects by regular expressions and by label selectors, as the targets of patches and
+//! replacements do.
+
+use super::error::{Error, Reason, Result};
+use super::identity::Identity;
+use super::label_selector::LabelSelector;
+use super::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_CHARS};
+use crate::object::Gvk;
+use regex_lite::{Regex, RegexBuilder};
+
+/// The fields of a `target`, `select` or `reject`, as written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selector {
+    /// API group.
+    pub group: String,
+    /// API version.
+    pub version: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Kubernetes label selector over the annotations.
+    pub annotation_selector: String,
+    /// Kubernetes label selector over the labels.
+    pub label_selector: String,
+}
+
+impl Selector {
+    /// Whether it names neither kind nor name nor namespace.
+    pub fn has_no_identity(&self) -> bool {
+        [
+            &self.group,
+            &self.version,
+            &self.kind,
+            &self.name,
+            &self.namespace,
+        ]
+        .iter()
+        .all(|field| field.is_empty())
+    }
+}
+
+impl std::fmt::Display for Selector {
+    /// The fields that are set, as `kind: Deployment, name: web`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let fields = [
+            ("group", &self.group),
+            ("version", &self.version),
+            ("kind", &self.kind),
+            ("name", &self.name),
+            ("namespace", &self.namespace),
+            ("annotationSelector", &self.annotation_selector),
+            ("labelSelector", &self.label_selector),
+        ];
+        let mut first = true;
+        for (key, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+            write!(f, "{}{key}: {value}", if first { "" } else { ", " })?;
+            first = false;
+        }
+        Ok(())
+    }
+}
+
+/// A selector made ready. Every expression must match the whole text.
+#[derive(Debug, Clone)]
+pub(super) struct Matcher {
+    group: Pattern,
+    version: Pattern,
+    kind: Pattern,
+    name: Pattern,
+    namespace: Pattern,
+    annotations: LabelSelector,
+    labels: LabelSelector,
+}
+
+impl Matcher {
+    /// From the written fields.
+    ///
+    /// # Errors
+    /// On a field that is no regular expression or no label selector.
+    pub fn new(selector: &Selector) -> Result<Self> {
+        Ok(Self {
+            group: Pattern::new(&selector.group)?,
+            version: Pattern::new(&selector.version)?,
+            kind: Pattern::new(&selector.kind)?,
+            name: Pattern::new(&selector.name)?,
+            namespace: Pattern::new(&selector.namespace)?,
+            annotations: LabelSelector::parse(&selector.annotation_selector)?,
+            labels: LabelSelector::parse(&selector.label_selector)?,
+        })
+    }
+
+    /// Whether the kind matches.
+    pub fn matches_kind(&self, gvk: &Gvk) -> bool {
+        self.group.matches(&gvk.group)
+            && self.version.matches(&gvk.version)
+            && self.kind.matches(&gvk.kind)
+    }
+
+    /// Whether the name matches.
+    pub fn matches_name(&self, name: &str) -> bool {
+        self.name.matches(name)
+    }
+
+    /// Whether the namespace matches.
+    pub fn matches_namespace(&self, namespace: &str) -> bool {
+        self.namespace.matches(namespace)
+    }
+
+    /// Whether kind, name and the namespace as written match: how replacements look at identities.
+    pub fn matches_identity(&self, id: &Identity) -> bool {
+        self.matches_kind(&id.gvk)
+            && self.matches_name(&id.name)
+            && self.matches_namespace(&id.namespace)
+    }
+
+    /// The selector over labels.
+    pub fn labels(&self) -> &LabelSelector {
+        &self.labels
+    }
+
+    /// The selector over annotations.
+    pub fn annotations(&self) -> &LabelSelector {
+        &self.annotations
+    }
+
+    /// The one name that can match, where the expression is a plain name: the key into an index.
+    pub fn only_name(&self) -> Option<&str> {
+        match &self.name {
+            Pattern::Literal(name) => Some(name),
+            Pattern::Any | Pattern::Regex(_) => None,
+        }
+    }
+}
+
+/// One field of a selector.
+#[derive(Debug, Clone)]
+enum Pattern {
+    Any,
+    Literal(String),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn new(text: &str) -> Result<Self> {
+        if text.is_empty() {
+            return Ok(Self::Any);
+        }
+        if text
+            .chars()
+            .all(|c| c.is_alphanumeric() || c == '-' || c == '_' || c == '/')
+        {
+            return Ok(Self::Literal(text.to_owned()));
+        }
+        compile(text, &format!("^(?:{text})$")).map(Self::Regex)
+    }
+
+    fn matches(&self, text: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Literal(only) => only == text,
+            Self::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// Compiles `pattern`, which was made of `text`. Matching takes linear time.
+///
+/// # Errors
+/// On a text that is no regular expression, or one that is too large.
+pub(super) fn compile(text: &str, pattern: &str) -> Result<Regex> {
+    if text.chars().count() > MAX_PATTERN_CHARS {
+        return Err(Error::new(
+            Reason::LimitExceeded,
+            format!("a regular expression is longer than {MAX_PATTERN_CHARS} characters"),
+        ));
+    }
+    RegexBuilder::new(pattern)
+        .size_limit(MAX_PATTERN_BYTES)
+        .build()
+        .map_err(|e| {
+            Error::failed(format!("`{text}` is no regular expression: {e}")).hint(
+                "name and kind of a selector are regular expressions that match the whole text",
+            )
+        })
+}

@@ -1,0 +1,139 @@
+//! Walking to the fields that a [`FieldSpec`] names, and making those that it asks for.
+
+use super::error::{Error, Result};
+use super::fields::type_name;
+use super::fieldspec::FieldSpec;
+use super::identity::is_selected;
+use crate::object::Gvk;
+use crate::yaml::{Mapping, Node, Sequence};
+
+/// What a field becomes that is missing and asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Make {
+    /// Nothing is made, whatever the spec says.
+    Nothing,
+    /// An empty text, which is set next.
+    Scalar,
+    /// An empty mapping, in which an entry is set next.
+    Mapping,
+}
+
+impl Make {
+    fn node(self) -> Option<Node> {
+        match self {
+            Self::Nothing => None,
+            Self::Scalar => Some(Node::string("")),
+            Self::Mapping => Some(Mapping::new().into()),
+        }
+    }
+}
+
+/// Sets one found field.
+pub(super) type Setter<'a> = &'a mut dyn FnMut(&mut Node) -> Result<()>;
+
+/// Calls `set` for every field of `object` that one of the specs names.
+///
+/// # Errors
+/// Where a path runs into a scalar, and whatever `set` returns.
+pub(super) fn visit_all(
+    object: &mut Mapping,
+    gvk: &Gvk,
+    specs: &[FieldSpec],
+    make: Make,
+    set: Setter<'_>,
+) -> Result<()> {
+    specs
+        .iter()
+        .try_for_each(|spec| visit(object, gvk, spec, make, set))
+}
+
+/// Calls `set` for every field of `object` that `spec` names, unless it is for other kinds.
+///
+/// # Errors
+/// As [`visit_all`].
+pub(super) fn visit(
+    object: &mut Mapping,
+    gvk: &Gvk,
+    spec: &FieldSpec,
+    make: Make,
+    set: Setter<'_>,
+) -> Result<()> {
+    if !is_selected(gvk, &spec.gvk) {
+        return Ok(());
+    }
+    let make = if spec.create { make } else { Make::Nothing };
+    let segments = spec.segments();
+    // the first segment is always the name of a field of the object
+    into_mapping(object, &segments, make, set)
+        .map_err(|e| e.hint(format!("while looking for the field `{}`", spec.path)))
+}
+
+fn walk(node: &mut Node, path: &[String], make: Make, set: Setter<'_>) -> Result<()> {
+    if path.is_empty() {
+        return set(node);
+    }
+    match node {
+        Node::Scalar(scalar) if scalar.is_null() => Ok(()),
+        Node::Scalar(_) => Err(Error::failed(format!(
+            "cannot look for `{}` inside of a scalar",
+            path.join("/")
+        ))),
+        Node::Sequence(list) => list
+            .items
+            .iter_mut()
+            .try_for_each(|item| walk(item, path, make, set)),
+        Node::Mapping(mapping) => into_mapping(mapping, path, make, set),
+    }
+}
+
+fn into_mapping(mapping: &mut Mapping, path: &[String], make: Make, set: Setter<'_>) -> Result<()> {
+    let (segment, rest) = path.split_first().expect("a path has at least one segment");
+    let name = segment.strip_suffix("[]").unwrap_or(segment);
+    let demands_list = name.len() != segment.len();
+    if name.is_empty() {
+        return Err(Error::failed("a field path has an empty name"));
+    }
+    let made = match (make, demands_list) {
+        (Make::Nothing, _) => None,
+        (_, true) => None,
+        (make, false) if rest.is_empty() => make.node(),
+        (_, false) => Some(Mapping::new().into()),
+    };
+    let field = match made {
+        Some(made) => {
+            let field = mapping.get_or_insert_with(name, || made.clone());
+            if field.is_null() {
+                *field = made;
+            }
+            field
+        }
+        None => match mapping.get_mut(name) {
+            None => return Ok(()),
+            Some(field) => {
+                if demands_list && field.is_null() {
+                    *field = Sequence::default().into();
+                }
+                field
+            }
+        },
+    };
+    walk(field, rest, make, set)
+}
+
+/// Sets an entry of a mapping to a string.
+///
+/// # Errors
+/// Where the node is no mapping.
+pub(super) fn set_entry(node: &mut Node, key: &str, value: &str) -> Result<()> {
+    match node {
+        Node::Mapping(mapping) => {
+            super::fields::set_string(mapping, key, value);
+            Ok(())
+        }
+        Node::Scalar(scalar) if scalar.is_null() => Ok(()),
+        other => Err(Error::failed(format!(
+            "cannot set `{key}`: expected a mapping, found {}",
+            type_name(other)
+        ))),
+    }
+}

@@ -1,0 +1,87 @@
+//! Kubernetes Events: one for each transition of an Application, never one for each object.
+
+use super::{Summary, short};
+use crate::api::{ApplicationStatus, condition};
+
+/// Normal or Warning, as Kubernetes has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventType {
+    /// Something went as it should.
+    Normal,
+    /// A person may want to look.
+    Warning,
+}
+
+/// One Event about an Application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Normal or Warning.
+    pub kind: EventType,
+    /// One CamelCase word: the same as the condition's.
+    pub reason: String,
+    /// One line.
+    pub message: String,
+}
+
+/// The reasons of events that are not condition reasons too, with what they say.
+pub const REASONS: &[(&str, &str)] = &[
+    (
+        "Applied",
+        "a revision was applied; says how many objects it changed",
+    ),
+    ("Healed", "drift was undone; names the objects"),
+    ("Recovered", "the Application is Ready again"),
+];
+
+/// The events of a pass: what it did, and what changed in the status.
+pub fn events(
+    previous: &ApplicationStatus,
+    next: &ApplicationStatus,
+    summary: &Summary,
+) -> Vec<Event> {
+    let mut events = Vec::new();
+    if summary.rolled_forward() > 0 {
+        events.push(Event {
+            kind: EventType::Normal,
+            reason: "Applied".into(),
+            message: format!("{}: {summary}", short(&next.sync.target_revision)),
+        });
+    }
+    if !summary.healed.is_empty() {
+        events.push(Event {
+            kind: EventType::Normal,
+            reason: "Healed".into(),
+            message: format!("undid drift of {}", summary.healed.join(", ")),
+        });
+    }
+    let ready = |status: &ApplicationStatus| {
+        status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == condition::READY)
+            .cloned()
+    };
+    if let (before, Some(after)) = (ready(previous), ready(next)) {
+        let changed = before
+            .as_ref()
+            .is_none_or(|b| b.reason != after.reason || b.status != after.status);
+        let is_step = matches!(
+            after.reason.as_str(),
+            "Progressing" | "WaitingForWave" | "Starting" | "OutOfSync" | "Missing"
+        );
+        if changed && after.status == "True" && before.is_some_and(|b| b.status == "False") {
+            events.push(Event {
+                kind: EventType::Normal,
+                reason: "Recovered".into(),
+                message: after.message,
+            });
+        } else if changed && after.status == "False" && !is_step {
+            events.push(Event {
+                kind: EventType::Warning,
+                reason: after.reason,
+                message: after.message,
+            });
+        }
+    }
+    events
+}

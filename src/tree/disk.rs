@@ -1,0 +1,180 @@
+//! A tree in a directory of the file system.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{EntryKind, Files, ReadError, path};
+
+/// The files below a directory, read as needed. For the CLI: nobody promises that they stay the
+/// same.
+pub struct DiskFiles {
+    root: PathBuf,
+    /// Directories that are known to be none by way of a symbolic link.
+    real: Mutex<BTreeSet<String>>,
+}
+
+impl DiskFiles {
+    /// The files below `root`, which may itself be a symbolic link.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn new(root: &Path) -> Result<Self, ReadError> {
+        let written = || root.display().to_string();
+        let root = root
+            .canonicalize()
+            .map_err(|error| store(&written(), &error))?;
+        if !root.is_dir() {
+            return Err(ReadError::NotADirectory { path: written() });
+        }
+        Ok(Self {
+            root,
+            real: Mutex::default(),
+        })
+    }
+
+    /// Where the tree lies, without symbolic links.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// True if no part of `dir` is a symbolic link, which the operating system would follow.
+    fn is_real(&self, dir: &str) -> Result<bool, ReadError> {
+        let known = |dir: &str| {
+            self.real
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(dir)
+        };
+        if dir.is_empty() || known(dir) {
+            return Ok(true);
+        }
+        let ends = dir.match_indices('/').map(|(i, _)| i).chain([dir.len()]);
+        for part in ends.map(|end| &dir[..end]) {
+            if !known(part) {
+                if self.entry(part)? != Some(EntryKind::Directory) {
+                    return Ok(false);
+                }
+                let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
+                real.insert(part.into());
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is at `path`, whose directory is real.
+    fn entry(&self, path: &str) -> Result<Option<EntryKind>, ReadError> {
+        match fs::symlink_metadata(self.root.join(path)) {
+            Ok(metadata) => Ok(kind_of(metadata.file_type())),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(store(path, &error)),
+        }
+    }
+
+    /// An absolute target of a link at `link` inside the root, as a relative one.
+    fn inside(&self, link: &str, target: &Path) -> Option<String> {
+        let below = target.strip_prefix(&self.root).ok()?;
+        let up = "../".repeat(link.matches('/').count());
+        // `x/../..` may lead above the root: that shows when the path is joined.
+        let parts: Option<Vec<_>> = below
+            .components()
+            .filter(|part| !matches!(part, Component::RootDir))
+            .map(|part| part.as_os_str().to_str())
+            .collect();
+        Some(format!("{up}{}", parts?.join("/")))
+    }
+}
+
+impl Files for DiskFiles {
+    fn kind(&self, path: &str) -> Result<Option<EntryKind>, ReadError> {
+        if path.is_empty() {
+            return Ok(Some(EntryKind::Directory));
+        }
+        if self.is_real(path::parent(path))? {
+            self.entry(path)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
+        let too_large = || ReadError::TooLarge {
+            path: path.into(),
+            limit,
+        };
+        match self.kind(path)? {
+            None => Err(ReadError::NotFound { path: path.into() }),
+            Some(EntryKind::Directory | EntryKind::Submodule) => {
+                Err(ReadError::NotAFile { path: path.into() })
+            }
+            Some(EntryKind::Symlink) => {
+                let target =
+                    fs::read_link(self.root.join(path)).map_err(|error| store(path, &error))?;
+                let inside = target
+                    .is_absolute()
+                    .then(|| self.inside(path, &target))
+                    .flatten();
+                let target = inside.map_or(target, PathBuf::from).into_os_string();
+                let bytes = target.as_encoded_bytes();
+                if bytes.len() > limit {
+                    Err(too_large())
+                } else {
+                    Ok(bytes.into())
+                }
+            }
+            Some(EntryKind::File) => {
+                let file = File::open(self.root.join(path)).map_err(|e| store(path, &e))?;
+                let mut bytes = Vec::new();
+                let most = (limit as u64).saturating_add(1);
+                file.take(most)
+                    .read_to_end(&mut bytes)
+                    .map_err(|error| store(path, &error))?;
+                if bytes.len() > limit {
+                    Err(too_large())
+                } else {
+                    Ok(bytes.into())
+                }
+            }
+        }
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
+        if !self.is_real(path)? {
+            return Err(ReadError::NotADirectory { path: path.into() });
+        }
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(self.root.join(path)).map_err(|error| store(path, &error))? {
+            let entry = entry.map_err(|error| store(path, &error))?;
+            let kind = entry.file_type().map_err(|error| store(path, &error))?;
+            if let Some(kind) = kind_of(kind) {
+                // A name that is not UTF-8 is listed, and absent when it is then read.
+                entries.push((entry.file_name().to_string_lossy().into_owned(), kind));
+            }
+        }
+        entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(entries)
+    }
+}
+
+/// What a file type is in a tree; sockets and devices are nothing.
+fn kind_of(kind: fs::FileType) -> Option<EntryKind> {
+    if kind.is_symlink() {
+        Some(EntryKind::Symlink)
+    } else if kind.is_dir() {
+        Some(EntryKind::Directory)
+    } else {
+        kind.is_file().then_some(EntryKind::File)
+    }
+}
+
+/// True if an error means that nothing is at the path.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | NotADirectory | InvalidFilename)
+}
+
+fn store(path: &str, error: &io::Error) -> ReadError {
+    ReadError::Store(format!("`{path}`: {error}"))
+}

@@ -1,0 +1,281 @@
+//! From the events of the parser to a tree, with aliases and merge keys expanded.
+
+use std::collections::{HashMap, HashSet};
+
+use libyaml_safer::{Encoding, ErrorKind, Event, EventData, Mark, Parser, ScalarStyle};
+
+use super::{Error, Mapping, Node, Scalar, Sequence, Style, limits};
+
+/// Builds the tree of one document.
+pub(super) struct Builder<'a> {
+    parser: Parser<&'a [u8]>,
+    text: &'a str,
+    /// The line of the file that `text` starts at.
+    line: u32,
+    anchors: HashMap<String, Node>,
+    /// Anchors whose node is not finished: an alias to one would contain itself.
+    open: Vec<String>,
+    /// What anchors and aliases have cost.
+    added: Size,
+}
+
+#[derive(Default)]
+struct Size {
+    nodes: usize,
+    bytes: usize,
+    depth: usize,
+}
+
+impl<'a> Builder<'a> {
+    /// For the first document of `text`, which starts at `line` of its file.
+    pub(super) fn new(text: &'a str, line: u32) -> Self {
+        let mut parser = Parser::new();
+        parser.set_encoding(Encoding::Utf8);
+        parser.set_input(text.as_bytes());
+        let added = Size::default();
+        Self {
+            parser,
+            text,
+            line,
+            anchors: HashMap::new(),
+            open: Vec::new(),
+            added,
+        }
+    }
+
+    /// The document; `None` if there is none.
+    pub(super) fn document(&mut self) -> Result<Option<Node>, Error> {
+        loop {
+            let event = self.next()?;
+            match event.data {
+                EventData::StreamStart { .. } | EventData::DocumentStart { .. } => {}
+                EventData::StreamEnd => return Ok(None),
+                _ => {
+                    let node = self.node(event, 0)?;
+                    // The end of the document: some mistakes only show there.
+                    self.next()?;
+                    return Ok(Some(node));
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<Event, Error> {
+        self.parser.parse().map_err(|error| {
+            let line = match (error.kind(), error.problem_mark()) {
+                (ErrorKind::Reader, _) => self.line_of_control_character(),
+                (_, Some(mark)) => self.line_of(mark),
+                _ => 0,
+            };
+            Error::new(line, error.problem())
+        })
+    }
+
+    fn line_of(&self, mark: Mark) -> u32 {
+        self.line
+            .saturating_add(u32::try_from(mark.line).unwrap_or(u32::MAX))
+    }
+
+    /// The parser does not say where it found a character that no YAML may contain.
+    fn line_of_control_character(&self) -> u32 {
+        let allowed = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{85}') || !c.is_control();
+        let allowed = |c| allowed(c) && !matches!(c, '\u{fffe}' | '\u{ffff}');
+        let before = self.text.chars().take_while(|c| allowed(*c));
+        let lines = before.filter(|c| *c == '\n').count();
+        self.line
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX))
+    }
+
+    /// The node that starts with `event`, which is `depth` levels below the document.
+    fn node(&mut self, event: Event, depth: usize) -> Result<Node, Error> {
+        let line = self.line_of(event.start_mark);
+        if depth > limits::DEPTH {
+            return Err(limits::too_deep(line));
+        }
+        match event.data {
+            EventData::Alias { anchor } => self.alias(&anchor, line, depth),
+            EventData::Scalar {
+                anchor,
+                tag,
+                value,
+                style,
+                ..
+            } => {
+                let tag = tag.map(|tag| short_tag(&tag));
+                let scalar = Scalar {
+                    text: value,
+                    style: style_of(style),
+                    tag,
+                    line,
+                };
+                self.anchored(anchor, |_| Ok(scalar.into()))
+            }
+            EventData::SequenceStart { anchor, .. } => self.anchored(anchor, |builder| {
+                builder.sequence(line, depth).map(Into::into)
+            }),
+            EventData::MappingStart { anchor, .. } => self.anchored(anchor, |builder| {
+                builder.mapping(line, depth).map(Into::into)
+            }),
+            _ => Err(Error::new(line, "a value was expected")),
+        }
+    }
+
+    fn sequence(&mut self, line: u32, depth: usize) -> Result<Sequence, Error> {
+        let mut items = Vec::new();
+        loop {
+            let event = self.next()?;
+            if matches!(event.data, EventData::SequenceEnd) {
+                return Ok(Sequence { items, line });
+            }
+            items.push(self.node(event, depth + 1)?);
+        }
+    }
+
+    fn mapping(&mut self, line: u32, depth: usize) -> Result<Mapping, Error> {
+        let mut mapping = Mapping {
+            entries: Vec::new(),
+            line,
+        };
+        let mut merge = None;
+        loop {
+            let event = self.next()?;
+            if matches!(event.data, EventData::MappingEnd) {
+                if let Some(source) = merge {
+                    merge_into(&mut mapping, source)?;
+                }
+                return Ok(mapping);
+            }
+            let line = self.line_of(event.start_mark);
+            let Node::Scalar(key) = self.node(event, depth + 1)? else {
+                return Err(Error::new(line, "a list or mapping cannot be a key"));
+            };
+            let value = self.next()?;
+            let value = self.node(value, depth + 1)?;
+            if !is_merge(&key) {
+                mapping.entries.push((key, value));
+            } else if merge.replace(value).is_some() {
+                return Err(Error::new(line, "the key `<<` is there twice"));
+            }
+        }
+    }
+
+    /// Builds a node, and keeps a copy of it if it has a name.
+    fn anchored(
+        &mut self,
+        anchor: Option<String>,
+        build: impl FnOnce(&mut Self) -> Result<Node, Error>,
+    ) -> Result<Node, Error> {
+        let Some(anchor) = anchor else {
+            return build(self);
+        };
+        self.anchors.remove(&anchor);
+        self.open.push(anchor);
+        let node = build(self)?;
+        let anchor = self
+            .open
+            .pop()
+            .expect("pushed above, and every build pops what it pushed");
+        // Without any alias, the copy would be for nothing.
+        if self.text.contains('*') {
+            self.spend(&node, 0, node.line())?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: &str, line: u32, depth: usize) -> Result<Node, Error> {
+        if self.open.iter().any(|open| open == anchor) {
+            return Err(Error::new(
+                line,
+                format!("the anchor `{anchor}` contains itself"),
+            ));
+        }
+        let Some(node) = self.anchors.get(anchor).cloned() else {
+            return Err(Error::new(line, format!("there is no anchor `{anchor}`")));
+        };
+        self.spend(&node, depth, line)?;
+        Ok(node)
+    }
+
+    /// Counts a copy of `node`, which is `depth` levels below the document.
+    fn spend(&mut self, node: &Node, depth: usize, line: u32) -> Result<(), Error> {
+        let mut size = Size::default();
+        measure(node, depth, &mut size);
+        self.added.nodes += size.nodes;
+        self.added.bytes += size.bytes;
+        if size.depth > limits::DEPTH {
+            return Err(limits::too_deep(line));
+        }
+        if self.added.nodes > limits::EXPANSION || self.added.bytes > limits::EXPANSION_BYTES {
+            return Err(limits::too_expanded(line));
+        }
+        Ok(())
+    }
+}
+
+fn measure(node: &Node, depth: usize, size: &mut Size) {
+    size.nodes += 1;
+    size.depth = size.depth.max(depth);
+    match node {
+        Node::Scalar(scalar) => size.bytes += scalar.text.len(),
+        Node::Sequence(sequence) => {
+            sequence
+                .items
+                .iter()
+                .for_each(|item| measure(item, depth + 1, size));
+        }
+        Node::Mapping(mapping) => {
+            for (key, value) in &mapping.entries {
+                size.bytes += key.text.len();
+                measure(value, depth + 1, size);
+            }
+        }
+    }
+}
+
+fn is_merge(key: &Scalar) -> bool {
+    match key.tag.as_deref() {
+        None => key.style == Style::Plain && key.text == "<<",
+        Some(tag) => tag == "!!merge",
+    }
+}
+
+/// Adds what `source`, a mapping or a list of mappings, has more. What is there stays, and what
+/// comes first in a list wins.
+fn merge_into(mapping: &mut Mapping, source: Node) -> Result<(), Error> {
+    let mut known: HashSet<String> = mapping.keys().map(str::to_owned).collect();
+    let line = source.line();
+    let sources = match source {
+        Node::Sequence(sequence) => sequence.items,
+        other => vec![other],
+    };
+    for source in sources {
+        let Node::Mapping(source) = source else {
+            let message = "the value of `<<` must be a mapping or a list of mappings";
+            return Err(Error::new(line, message));
+        };
+        for (key, value) in source.entries {
+            if known.insert(key.text.clone()) {
+                mapping.entries.push((key, value));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn short_tag(tag: &str) -> Box<str> {
+    match tag.strip_prefix("tag:yaml.org,2002:") {
+        Some(short) => format!("!!{short}").into(),
+        None => tag.into(),
+    }
+}
+
+fn style_of(style: ScalarStyle) -> Style {
+    match style {
+        ScalarStyle::SingleQuoted => Style::SingleQuoted,
+        ScalarStyle::DoubleQuoted => Style::DoubleQuoted,
+        ScalarStyle::Literal => Style::Literal,
+        ScalarStyle::Folded => Style::Folded,
+        _ => Style::Plain,
+    }
+}

@@ -1,0 +1,23 @@
+//! YAML as Kubernetes tools read and print it.
+//!
+//! [`read_documents`] gives trees of [`Node`]s, which keep text and style; [`resolve`] says what
+//! they mean, by the rules of kustomize or of kubectl; [`emit`] prints a value exactly as
+//! `kustomize build` does.
+
+mod build;
+mod emit;
+mod error;
+pub mod limits;
+mod node;
+mod number;
+mod read;
+mod refold;
+mod resolve;
+mod scalar;
+mod time;
+
+pub use emit::{emit, emit_documents, to_string};
+pub use error::Error;
+pub use node::{Mapping, Node, Scalar, Sequence, Style};
+pub use read::{read_documents, read_first_document};
+pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar};

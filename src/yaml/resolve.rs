@@ -1,0 +1,286 @@
+//! What a tree means: JSON values, by the rules of one tool or the other.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use serde_json::{Map, Value};
+
+use super::number::{self, Parsed};
+use super::refold::refold;
+use super::scalar::{Meaning, Rules, meaning};
+use super::{Error, Mapping, Node, Scalar, Style, limits};
+
+/// Whose rules decide what an unquoted scalar is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolver {
+    /// Resources of `kustomize build` (go-yaml v3): `yes` is a string, `2001-01-01` becomes
+    /// `2001-01-01T00:00:00Z`.
+    Kustomize,
+    /// `kubectl apply`, and the kustomization file itself (sigs.k8s.io/yaml, YAML 1.1): `yes` is
+    /// true, `2001-01-01` stays as it is.
+    Kubectl,
+}
+
+/// What a key that a mapping has twice is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duplicates {
+    /// An error at the line of the second.
+    Error,
+    /// Overwritten.
+    LastWins,
+}
+
+/// The JSON value of a tree.
+///
+/// # Errors
+/// Duplicate keys, keys that are no strings, `.inf` and `.nan`, invalid `!!binary`, and with
+/// [`Resolver::Kustomize`] characters that `kustomize build` cannot print.
+pub fn resolve(node: &Node, resolver: Resolver, duplicates: Duplicates) -> Result<Value, Error> {
+    Walk {
+        resolver,
+        duplicates,
+    }
+    .node(node, 0)
+}
+
+/// The JSON value of one scalar.
+///
+/// # Errors
+/// `.inf`, `.nan`, and text that its tag does not allow.
+pub fn resolve_scalar(scalar: &Scalar, resolver: Resolver) -> Result<Value, Error> {
+    let string =
+        || text(&scalar.text, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+    let rules = match (scalar.tag.as_deref(), scalar.style) {
+        (None, Style::Plain) => resolver.rules(),
+        (None, Style::Folded) if resolver == Resolver::Kustomize => {
+            let refolded = refold(&scalar.text);
+            return text(&refolded, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+        }
+        (None, _) => return string(),
+        (Some(tag), _) => return tagged(scalar, tag, resolver),
+    };
+    value_of(meaning(&scalar.text, rules), scalar, resolver).unwrap_or_else(string)
+}
+
+impl Resolver {
+    fn rules(self) -> Rules {
+        match self {
+            Self::Kustomize => Rules::V1_2,
+            Self::Kubectl => Rules::V1_1,
+        }
+    }
+}
+
+/// The value of unquoted text, `None` where that is the text itself.
+fn value_of(meaning: Meaning, scalar: &Scalar, resolver: Resolver) -> Option<Result<Value, Error>> {
+    Some(Ok(match meaning {
+        Meaning::Text => return None,
+        Meaning::Null => Value::Null,
+        Meaning::Bool(bool) => Value::Bool(bool),
+        Meaning::Number(number) => number::to_value(number),
+        Meaning::NotFinite => {
+            let message = "`.inf` and `.nan` are not allowed: JSON has no such numbers";
+            return Some(Err(Error::new(scalar.line, message)));
+        }
+        Meaning::Time(_) if resolver == Resolver::Kubectl => return None,
+        Meaning::Time(time) => match time.rfc3339() {
+            Some(text) => Value::String(text),
+            None => {
+                let message = "a timestamp has an offset of more than 23 hours";
+                return Some(Err(Error::new(scalar.line, message)));
+            }
+        },
+    }))
+}
+
+/// The value of a scalar with an explicit tag.
+fn tagged(scalar: &Scalar, tag: &str, resolver: Resolver) -> Result<Value, Error> {
+    let string =
+        || text(&scalar.text, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+    let wanted = match tag {
+        "!!binary" => return binary(scalar, resolver).map(Value::String),
+        "!!bool" | "!!int" | "!!float" | "!!null" | "!!timestamp" => &tag[2..],
+        // `!!str`, and tags that mean something to somebody else.
+        _ => return string(),
+    };
+    let found = match meaning(&scalar.text, resolver.rules()) {
+        // A date is only looked for where there is no tag, or the tag asks for one.
+        Meaning::Time(_) if wanted != "timestamp" => Meaning::Text,
+        found => found,
+    };
+    match (wanted, found) {
+        ("float", Meaning::Number(Parsed::Int(_) | Parsed::Float(_)) | Meaning::NotFinite)
+        | ("int", Meaning::Number(Parsed::Int(_) | Parsed::Uint(_)))
+        | ("null", Meaning::Null)
+        | ("bool", Meaning::Bool(_))
+        | ("timestamp", Meaning::Time(_)) => {
+            value_of(found, scalar, resolver).unwrap_or_else(string)
+        }
+        _ => Err(Error::new(
+            scalar.line,
+            format!("the value does not fit its tag `!!{wanted}`"),
+        )),
+    }
+}
+
+/// The decoded text of a `!!binary`.
+fn binary(scalar: &Scalar, resolver: Resolver) -> Result<String, Error> {
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+    );
+    let joined: String = scalar
+        .text
+        .chars()
+        .filter(|c| !matches!(c, '\r' | '\n'))
+        .collect();
+    let bytes = ENGINE
+        .decode(joined)
+        .map_err(|_| Error::new(scalar.line, "a `!!binary` value is not valid base64"))?;
+    let mut decoded = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        decoded.push_str(chunk.valid());
+        // One replacement for each byte, as Go has it.
+        decoded.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text(&decoded, scalar.line, resolver).map(Cow::into_owned)
+}
+
+/// The text as the rules see it, unless they refuse it.
+fn text(text: &str, line: u32, resolver: Resolver) -> Result<Cow<'_, str>, Error> {
+    // All that is not simply kept contains one of these bytes, which are rare.
+    let suspect = |b: u8| matches!(b, 0x7f | 0xc2 | 0xef);
+    if resolver == Resolver::Kubectl || !text.bytes().any(suspect) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let refused =
+        |c: char| matches!(c, '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}');
+    if let Some(c) = text.chars().find(|c| refused(*c)) {
+        let message = format!(
+            "a string contains U+{:04X}, which cannot be printed",
+            u32::from(c)
+        );
+        return Err(Error::new(line, message));
+    }
+    Ok(if text.contains(NEXT_LINE) {
+        fold_next_lines(text).into()
+    } else {
+        text.into()
+    })
+}
+
+/// U+0085, a line break for YAML but not for JSON.
+const NEXT_LINE: char = '\u{85}';
+
+/// On the way through JSON, kustomize reads U+0085 as the line break of a folded string.
+fn fold_next_lines(text: &str) -> String {
+    let mut folded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(NEXT_LINE) {
+        folded.push_str(rest[..at].trim_end_matches(' '));
+        let after = rest[at..].trim_start_matches([' ', NEXT_LINE]);
+        let run = &rest[at..rest.len() - after.len()];
+        match run.matches(NEXT_LINE).count() {
+            1 => folded.push(' '),
+            more => folded.extend(std::iter::repeat_n('\n', more - 1)),
+        }
+        rest = after;
+    }
+    folded + rest
+}
+
+struct Walk {
+    resolver: Resolver,
+    duplicates: Duplicates,
+}
+
+impl Walk {
+    fn node(&self, node: &Node, depth: usize) -> Result<Value, Error> {
+        if depth > limits::DEPTH {
+            return Err(limits::too_deep(node.line()));
+        }
+        match node {
+            Node::Scalar(scalar) => resolve_scalar(scalar, self.resolver),
+            Node::Sequence(sequence) => {
+                let items = sequence.items.iter().map(|item| self.node(item, depth + 1));
+                items.collect::<Result<_, _>>().map(Value::Array)
+            }
+            Node::Mapping(mapping) => self.mapping(mapping, depth),
+        }
+    }
+
+    fn mapping(&self, mapping: &Mapping, depth: usize) -> Result<Value, Error> {
+        let mut map = Map::new();
+        for (key, value) in &mapping.entries {
+            let name = match self.resolver {
+                Resolver::Kustomize => kustomize_key(key, depth == 0)?,
+                Resolver::Kubectl => kubectl_key(key)?,
+            };
+            let value = self.node(value, depth + 1)?;
+            if map.insert(name.into_owned(), value).is_some()
+                && self.duplicates == Duplicates::Error
+            {
+                let first = mapping.entry(&key.text).map_or(0, |(first, _)| first.line);
+                let message = format!("the key `{}` is already set in line {first}", key.text);
+                return Err(Error::new(key.line, message));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+}
+
+/// A key as go-yaml v3 and Go's JSON make it: of any type but null at the top, where it is kept
+/// as it is written, and a string everywhere else.
+fn kustomize_key(key: &Scalar, top: bool) -> Result<Cow<'_, str>, Error> {
+    let name = || text(&key.text, key.line, Resolver::Kustomize);
+    if key.tag.is_none() && key.style != Style::Plain {
+        return name();
+    }
+    let kind = match (key.tag.as_deref(), meaning(&key.text, Rules::V1_2)) {
+        (Some("!!binary"), _) if top => {
+            return binary(key, Resolver::Kustomize).map(Cow::Owned);
+        }
+        (Some(tag @ ("!!binary" | "!!int" | "!!float" | "!!bool" | "!!timestamp")), _) => tag,
+        (Some("!!null"), _) | (None, Meaning::Null) => "null",
+        (Some(_), _) | (None, Meaning::Text) => return name(),
+        (None, Meaning::Bool(_)) => "a boolean",
+        (None, Meaning::Number(_) | Meaning::NotFinite) => "a number",
+        (None, Meaning::Time(_)) => "a timestamp",
+    };
+    match (top, kind) {
+        (true, kind) if kind != "null" => name(),
+        _ => {
+            let message = format!("the key `{}` is {kind}: only strings can be keys", key.text);
+            Err(Error::new(key.line, message))
+        }
+    }
+}
+
+/// A key as sigs.k8s.io/yaml makes it: whatever it is, turned into text.
+fn kubectl_key(key: &Scalar) -> Result<Cow<'_, str>, Error> {
+    if key.tag.is_none() {
+        let kind = if key.style == Style::Plain {
+            meaning(&key.text, Rules::V1_1)
+        } else {
+            Meaning::Text
+        };
+        return Ok(match kind {
+            Meaning::Text | Meaning::Time(_) => Cow::Borrowed(&key.text),
+            Meaning::Bool(bool) => Cow::Borrowed(if bool { "true" } else { "false" }),
+            Meaning::Number(Parsed::Int(int)) => Cow::Owned(int.to_string()),
+            Meaning::Number(Parsed::Float(float)) => Cow::Owned(number::short(float)),
+            Meaning::NotFinite => Cow::Owned(key.text.trim_start_matches('+').to_lowercase()),
+            Meaning::Null | Meaning::Number(Parsed::Uint(_)) => {
+                let message = format!("`{}` cannot be a key: quote it", key.text);
+                return Err(Error::new(key.line, message));
+            }
+        });
+    }
+    match resolve_scalar(key, Resolver::Kubectl)? {
+        Value::String(text) => Ok(Cow::Owned(text)),
+        Value::Null => Err(Error::new(key.line, "null cannot be a key: quote it")),
+        other => Ok(Cow::Owned(other.to_string())),
+    }
+}
