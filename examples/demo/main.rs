@@ -1,0 +1,118 @@
+//! The demo: a Kubernetes control plane, a Git server and towline, and what they do together.
+//!
+//! `cargo run --example demo`. Everything it says is checked: it ends with an error when something
+//! does not hold. Everything it starts and creates is gone when it ends.
+
+mod agent;
+mod chapters;
+mod cluster;
+mod repository;
+mod story;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use agent::Agent;
+use chapters::Demo;
+use cluster::Cluster;
+use repository::Repository;
+use story::Story;
+
+/// Shows what towline does, against a real Kubernetes API server.
+#[derive(Parser)]
+#[command(name = "demo")]
+struct Args {
+    /// Stay at the end, with everything running, until Ctrl-C.
+    #[arg(long)]
+    keep: bool,
+    /// Use the cluster of this kubeconfig context instead of starting one. Namespaces and roles of
+    /// the demo are created in it, and deleted at the end.
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let story = Story::new();
+    match run(&args, &story).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            story.failed(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args, story: &Story) -> anyhow::Result<()> {
+    // kube and the Git client share one TLS provider.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    story.title();
+    // First, because it takes longest: some minutes of Go when this machine has no control plane yet.
+    let begun = Instant::now();
+    let cluster = match &args.context {
+        Some(context) => Cluster::existing(context)?,
+        None => Cluster::start()?,
+    };
+    story.done(
+        &format!("Kubernetes {} at {}", cluster.version()?, cluster.server()?),
+        begun,
+    );
+    tokio::select! {
+        told = tell(args, story, &cluster) => told,
+        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
+    }
+    .and(cluster.clean_up(story))
+}
+
+async fn tell(args: &Args, story: &Story, cluster: &Cluster) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let repository = Repository::create(cluster)?;
+    story.done(
+        &format!("Git server with a config repository: {}", repository.url()),
+        begun,
+    );
+
+    let begun = Instant::now();
+    cluster.install()?;
+    story.done(
+        "towline's CRD, ServiceAccount and RBAC, from manifests/",
+        begun,
+    );
+    let begun = Instant::now();
+    let agent = Agent::start(cluster).await?;
+    story.done(
+        &format!("the agent, in this process, as {}", cluster.agent_user()),
+        begun,
+    );
+
+    let demo = Demo::new(story, cluster, &repository).await?;
+    let told = demo
+        .tell()
+        .await
+        .with_context(|| format!("the agent's log is:\n{}", agent.log()));
+    if told.is_ok() && args.keep {
+        story.go_on(cluster, &repository, &agent);
+        interrupted().await;
+    }
+    let ended = cluster.let_go();
+    let stopped = agent.stop().await;
+    told.and(ended).and(stopped)?;
+    story.end(args.keep);
+    Ok(())
+}
+
+/// Ctrl-C, or the SIGTERM of a CI runner.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut term) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = term.recv() => {}
+    }
+}
