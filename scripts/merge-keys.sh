@@ -6,7 +6,8 @@
 # (sigs.k8s.io/kustomize/kyaml v0.21.1, from the Go module proxy; Apache-2.0). Only facts are
 # taken: names of kinds and fields, patch strategies and merge keys. Needs Go.
 #
-# Types from which no merged list can be reached are left out, and so are fields that lead to them.
+# Types from which no merged list can be reached are left out, and so are fields that lead to them,
+# and the kinds of lists, which are taken apart before anything is patched.
 set -eu
 out=$(cd "$(dirname "$0")/.." && pwd)/src/render/merge/builtin.txt
 dir=$(mktemp -d)
@@ -75,7 +76,9 @@ func main() {
 	definitions = openapi.Schema().Definitions
 	names := []string{}
 	for name := range definitions {
-		names = append(names, name)
+		if !strings.HasSuffix(name, "List") {
+			names = append(names, name)
+		}
 	}
 	sort.Strings(names)
 

@@ -1,40 +1,26 @@
 //! The story, in six chapters. Each claim is checked before it is told.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{Context as _, ensure};
-use futures::StreamExt as _;
-use k8s_openapi::api::apps::v1::Deployment;
-use kube::Api;
-use kube::api::{WatchEvent, WatchParams};
-use tokio::sync::mpsc;
-use towline::api::Application;
+use anyhow::ensure;
 
 use crate::cluster::Cluster;
+use crate::eyes::{Eyes, NAME, image, replicas, rolled_out, until};
 use crate::repository::{OVERLAY, Repository};
-use crate::story::{Story, shown};
+use crate::story::Story;
 
-/// Generous: on a cluster of one's own, images are pulled.
-const PATIENCE: Duration = Duration::from_secs(180);
-/// How often the API server is asked.
-const LOOK: Duration = Duration::from_millis(10);
-
-const NAME: &str = "shop-dev";
 const OLD: &str = "6.9.0";
 const NEW: &str = "6.9.1";
 const KINDS: &str = "deployments,services,configmaps,secrets,jobs,ingresses,poddisruptionbudgets";
+const BUDGET: &str = "poddisruptionbudget.policy/dev-web";
 
 /// What the chapters need.
 pub struct Demo<'a> {
     story: &'a Story,
     cluster: &'a Cluster,
     repository: &'a Repository,
-    applications: Api<Application>,
-    deployments: Api<Deployment>,
+    eyes: Eyes,
 }
-
-/// The changes of a Deployment, each with the moment at which it was seen.
-type Changes = mpsc::UnboundedReceiver<(Instant, Deployment)>;
 
 impl<'a> Demo<'a> {
     pub async fn new(
@@ -42,13 +28,12 @@ impl<'a> Demo<'a> {
         cluster: &'a Cluster,
         repository: &'a Repository,
     ) -> anyhow::Result<Self> {
-        let client = cluster.client().await?;
+        let eyes = Eyes::open(cluster).await?;
         Ok(Self {
             story,
             cluster,
             repository,
-            applications: Api::namespaced(client.clone(), cluster.namespace()),
-            deployments: Api::namespaced(client, cluster.shop()),
+            eyes,
         })
     }
 
@@ -58,101 +43,78 @@ impl<'a> Demo<'a> {
         self.scale().await?;
         self.prune().await?;
         self.revert(&release).await?;
-        self.annotations().await
+        self.annotations()
     }
 
     async fn first_sync(&self) -> anyhow::Result<()> {
-        self.story.chapter(1, "The first sync");
+        let story = self.story;
+        story.chapter(1, "The first sync");
         let manifest = self.repository.read("applications/dev.yaml")?;
-        self.story
-            .command("kubectl apply --server-side -f applications/dev.yaml");
+        story.command("kubectl apply --server-side -f applications/dev.yaml");
         let begun = Instant::now();
         let apply = ["apply", "--server-side", "-f", "-"];
-        self.story
-            .output(&self.cluster.kubectl_with(&apply, &manifest)?);
+        story.output(&self.cluster.kubectl_with(&apply, &manifest)?);
         let head = self.repository.head()?;
-        self.synced(&head).await?;
-        self.story.done(
+        self.eyes.synced(&head).await?;
+        story.done(
             "synced: everything that the commit declares is in the cluster",
             begun,
         );
-        self.healthy(&head).await?;
-        self.story.done(
+        self.eyes.healthy(&head).await?;
+        story.done(
             "healthy: the migration ran first, then the pods became ready",
             begun,
         );
         self.run(&["-n", self.cluster.namespace(), "get", "tl"])?;
         let objects = self.objects()?;
-        let known = self
-            .applications
-            .get(NAME)
-            .await?
-            .status
-            .unwrap_or_default()
-            .sync
-            .objects;
+        let known = self.eyes.status().await?.sync.objects;
         ensure!(
             i64::try_from(objects.len()) == Ok(known),
-            "{known} objects, but found {objects:?}"
+            "{known} objects, found {objects:?}"
         );
-        self.story.holds(&format!(
-            "{known} objects in {}, each with towline's label",
-            self.cluster.shop()
+        let shop = self.cluster.shop();
+        story.holds(&format!(
+            "{known} objects in {shop}, each with towline's label"
         ));
         Ok(())
     }
 
     async fn release(&self) -> anyhow::Result<String> {
-        self.story.chapter(2, "A commit rolls out");
-        let untouched = self
-            .deployments
-            .get("dev-web")
-            .await?
-            .metadata
-            .resource_version;
-        let mut changes = self.follow("dev-api").await?;
-        self.repository.edit(
-            OVERLAY,
-            &format!("newTag: {OLD}\n"),
-            &format!("newTag: {NEW}\n"),
-        )?;
-        self.story.command(&format!(
-            "sed -i 's/newTag: {OLD}/newTag: {NEW}/' {OVERLAY}"
-        ));
+        let story = self.story;
+        story.chapter(2, "A commit rolls out");
+        let untouched = self.eyes.version("dev-web").await?;
+        let mut changes = self.eyes.follow("dev-api").await?;
+        let (old, new) = (format!("newTag: {OLD}"), format!("newTag: {NEW}"));
+        self.repository
+            .edit(OVERLAY, &format!("{old}\n"), &format!("{new}\n"))?;
+        story.command(&format!("sed -i 's/{old}/{new}/' {OVERLAY}"));
         let (commit, pushed) = self.commit(&format!("Release {NEW}"))?;
+        story.note("Git is polled every 30 seconds; whoever pushes can ask for a poll at once:");
         self.refresh()?;
-        let at = seen(&mut changes, |api| image(api).ends_with(NEW)).await?;
-        self.story.checked(
-            &format!("dev-api has image tag {NEW}, after the push"),
-            Some(at - pushed),
-        );
-        self.healthy(&commit).await?;
+        let at = changes.until(|api| image(api).ends_with(NEW)).await?;
+        let what = format!("dev-api has image tag {NEW}, after the push");
+        story.checked(&what, Some(at - pushed));
+        self.eyes.healthy(&commit).await?;
         ensure!(
-            rolled_out(&self.deployments.get("dev-api").await?),
+            rolled_out(&self.eyes.deployment("dev-api").await?),
             "dev-api is not rolled out"
         );
-        self.story.done(
+        story.done(
             "rolled out: the new pods are ready, the old ones are gone",
             pushed,
         );
-        let after = self
-            .deployments
-            .get("dev-web")
-            .await?
-            .metadata
-            .resource_version;
         ensure!(
-            after == untouched,
-            "dev-web was written, though the commit does not change it"
+            self.eyes.version("dev-web").await? == untouched,
+            "dev-web was written as well"
         );
-        self.story
-            .holds("dev-web was not written: its resourceVersion is what it was");
+        story.holds("dev-web was not written: its resourceVersion is what it was");
         Ok(commit)
     }
 
     async fn scale(&self) -> anyhow::Result<()> {
-        self.story.chapter(3, "A change by hand is undone");
-        let mut changes = self.follow("dev-web").await?;
+        let story = self.story;
+        story.chapter(3, "A change by hand is undone");
+        let mut changes = self.eyes.follow("dev-web").await?;
         self.run(&[
             "-n",
             self.cluster.shop(),
@@ -160,61 +122,56 @@ impl<'a> Demo<'a> {
             "deployment/dev-web",
             "--replicas=5",
         ])?;
-        let scaled = seen(&mut changes, |web| replicas(web) == 5).await?;
-        let undone = seen(&mut changes, |web| replicas(web) == 1).await?;
-        self.story.checked(
-            "5 replicas became 1 again, on a watch",
+        let scaled = changes.until(|web| replicas(web) == 5).await?;
+        let undone = changes.until(|web| replicas(web) == 1).await?;
+        story.checked(
+            "5 replicas became 1 again, as a watch saw it",
             Some(undone - scaled),
         );
-        let head = self.repository.head()?;
-        self.healthy(&head).await?;
-        let events = ["-n", self.cluster.namespace(), "get", "events"];
-        let healed = [
+        self.eyes.healthy(&self.repository.head()?).await?;
+        let namespace = self.cluster.namespace();
+        let path = "-o=jsonpath={.items[*].message}";
+        let events = [
+            "-n",
+            namespace,
+            "get",
+            "events",
             "--field-selector=reason=Healed",
-            "-o=jsonpath={.items[*].message}",
+            path,
         ];
-        let healed = [events.as_slice(), healed.as_slice()].concat();
-        let told = until("an event that tells of it", async || {
-            let told = self.cluster.kubectl(&healed)?;
+        let event = until("an event that tells of it", async || {
+            let told = self.cluster.kubectl(&events)?;
             Ok(told.contains("dev-web").then_some(told))
         });
-        self.story
-            .holds(&format!("an event tells of it: {}", told.await?));
+        story.holds(&format!("an event tells of it: {}", event.await?));
         Ok(())
     }
 
     async fn prune(&self) -> anyhow::Result<()> {
-        self.story
-            .chapter(4, "A file is removed, and its object goes");
+        let story = self.story;
+        story.chapter(4, "A file is removed, and its object goes");
         let before = self.objects()?;
         let file = "web-disruption-budget.yaml";
         self.repository.remove(&format!("shop/base/{file}"))?;
         self.repository
             .edit("shop/base/kustomization.yaml", &format!("  - {file}\n"), "")?;
-        self.story.command(&format!(
-            "git rm shop/base/{file}     # and its line in the kustomization"
-        ));
+        story.command(&format!("git rm shop/base/{file}"));
+        story.command(&format!("sed -i '/{file}/d' shop/base/kustomization.yaml"));
         let (commit, pushed) = self.commit("web needs no disruption budget")?;
         self.refresh()?;
-        until("the object to go", async || {
-            Ok((self.objects()?.len() < before.len()).then_some(()))
-        })
-        .await?;
-        self.story.done(
+        self.eyes.budget_goes("dev-web").await?;
+        story.done(
             "the PodDisruptionBudget dev-web is gone, after the push",
             pushed,
         );
-        self.healthy(&commit).await?;
+        self.eyes.healthy(&commit).await?;
         let after = self.objects()?;
         let gone: Vec<&String> = before
             .iter()
             .filter(|object| !after.contains(object))
             .collect();
-        ensure!(
-            gone == ["poddisruptionbudget.policy/dev-web"],
-            "other objects went: {gone:?}"
-        );
-        self.story.holds(&format!(
+        ensure!(gone == [BUDGET], "other objects went: {gone:?}");
+        story.holds(&format!(
             "the other {} objects are still there",
             after.len()
         ));
@@ -222,40 +179,38 @@ impl<'a> Demo<'a> {
     }
 
     async fn revert(&self, release: &str) -> anyhow::Result<()> {
-        self.story.chapter(5, "git revert is the way back");
-        let mut changes = self.follow("dev-api").await?;
-        self.story.command(&format!(
+        let story = self.story;
+        story.chapter(5, "git revert is the way back");
+        let mut changes = self.eyes.follow("dev-api").await?;
+        story.command(&format!(
             "git revert --no-edit {} && git push",
             short(release)
         ));
         let (commit, pushed) = self.repository.revert(release)?;
         self.refresh()?;
-        let at = seen(&mut changes, |api| image(api).ends_with(OLD)).await?;
-        self.story.checked(
-            &format!("dev-api has image tag {OLD} again, after the push"),
-            Some(at - pushed),
-        );
-        self.healthy(&commit).await?;
+        let at = changes.until(|api| image(api).ends_with(OLD)).await?;
+        let what = format!("dev-api has image tag {OLD} again, after the push");
+        story.checked(&what, Some(at - pushed));
+        self.eyes.healthy(&commit).await?;
         ensure!(
-            rolled_out(&self.deployments.get("dev-api").await?),
+            rolled_out(&self.eyes.deployment("dev-api").await?),
             "dev-api is not rolled back"
         );
-        self.story
-            .done("rolled back: the old pods are ready again", pushed);
-        let budget = "poddisruptionbudget.policy/dev-web";
-        ensure!(
-            !self.objects()?.iter().any(|object| object == budget),
-            "{budget} came back"
+        story.done(
+            "rolled back: pods with the old image are ready, the others gone",
+            pushed,
         );
-        self.story
-            .holds("the revert undid its commit and no other: the budget stays away");
-        self.story.command("git log --oneline");
-        self.story
-            .output(&self.repository.git(&["log", "--oneline"])?);
+        ensure!(
+            !self.objects()?.iter().any(|object| object == BUDGET),
+            "{BUDGET} came back"
+        );
+        story.holds("the revert undid its commit and no other: the budget stays away");
+        story.command("git log --oneline");
+        story.output(&self.repository.git(&["log", "--oneline"])?);
         Ok(())
     }
 
-    async fn annotations(&self) -> anyhow::Result<()> {
+    fn annotations(&self) -> anyhow::Result<()> {
         self.story.chapter(6, "Where kubectl shows it");
         let (namespace, shop) = (self.cluster.namespace(), self.cluster.shop());
         let head = self.repository.head()?;
@@ -275,15 +230,14 @@ impl<'a> Demo<'a> {
         for line in [source, &format!("towline.dev/revision={head}")] {
             ensure!(told.contains(line), "no annotation {line}");
         }
-        let history =
-            "jsonpath={range .status.history[*]}{.revision}{\"  \"}{.subject}{\"\\n\"}{end}";
-        let history = self.run(&["-n", namespace, "get", "tl", NAME, "-o", history])?;
+        let columns = "jsonpath={range .status.history[*]}{.revision} {.subject}{\"\\n\"}{end}";
+        let history = self.run(&["-n", namespace, "get", "tl", NAME, "-o", columns])?;
         ensure!(
             history.starts_with(&head) && history.lines().count() == 4,
             "not 4 revisions"
         );
         self.story
-            .holds("the annotations name the commit and the file that each object comes from");
+            .holds("an object's annotations name its file and the commit that changed it last");
         Ok(())
     }
 
@@ -319,10 +273,7 @@ impl<'a> Demo<'a> {
             NAME,
             &token,
         ];
-        self.story.command(&format!(
-            "kubectl {}     # or wait for the next poll",
-            args.join(" ")
-        ));
+        self.story.command(&format!("kubectl {}", args.join(" ")));
         self.cluster.kubectl(&args).map(drop)
     }
 
@@ -346,125 +297,6 @@ impl<'a> Demo<'a> {
             .map(str::to_owned)
             .collect())
     }
-
-    async fn synced(&self, commit: &str) -> anyhow::Result<()> {
-        self.status(commit, |sync, _| sync == "Synced").await
-    }
-
-    async fn healthy(&self, commit: &str) -> anyhow::Result<()> {
-        self.status(commit, |sync, health| {
-            sync == "Synced" && health == "Healthy"
-        })
-        .await
-    }
-
-    async fn status(&self, commit: &str, is: impl Fn(&str, &str) -> bool) -> anyhow::Result<()> {
-        let mut last = String::new();
-        let found = until("the Application's status", async || {
-            let status = self
-                .applications
-                .get(NAME)
-                .await?
-                .status
-                .unwrap_or_default();
-            let (sync, health) = (&status.sync.status, &status.health.status);
-            last = format!(
-                "{sync}, {health}: {:?}",
-                status.conditions.first().map(|c| &c.message)
-            );
-            Ok((status.sync.revision == commit && is(sync, health)).then_some(()))
-        });
-        let found = found.await;
-        found.with_context(|| format!("{} was not reached; the status is {last}", short(commit)))
-    }
-
-    /// Watches a Deployment from now on, in a task of its own, so that the times are right.
-    async fn follow(&self, name: &str) -> anyhow::Result<Changes> {
-        let version = self.deployments.get(name).await?.metadata.resource_version;
-        let params = WatchParams::default()
-            .fields(&format!("metadata.name={name}"))
-            .timeout(290);
-        let deployments = self.deployments.clone();
-        let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            let events = deployments
-                .watch(&params, &version.unwrap_or_default())
-                .await?;
-            let mut events = events.boxed();
-            while let Some(event) = events.next().await {
-                if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event?
-                    && sender.send((Instant::now(), object)).is_err()
-                {
-                    break;
-                }
-            }
-            anyhow::Ok(())
-        });
-        Ok(receiver)
-    }
-}
-
-/// The moment at which a change is seen for the first time.
-async fn seen(changes: &mut Changes, is: impl Fn(&Deployment) -> bool) -> anyhow::Result<Instant> {
-    let found = async {
-        while let Some((at, deployment)) = changes.recv().await {
-            if is(&deployment) {
-                return Ok(at);
-            }
-        }
-        anyhow::bail!("the watch of a Deployment ended")
-    };
-    tokio::time::timeout(PATIENCE, found)
-        .await
-        .context("a change of a Deployment did not come")?
-}
-
-/// Looks until there is something.
-async fn until<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
-) -> anyhow::Result<T> {
-    let begun = Instant::now();
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        ensure!(
-            begun.elapsed() < PATIENCE,
-            "waited {} for {what}",
-            shown(PATIENCE)
-        );
-        tokio::time::sleep(LOOK).await;
-    }
-}
-
-fn image(deployment: &Deployment) -> &str {
-    let pod = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.spec.as_ref());
-    pod.and_then(|pod| pod.containers.first()?.image.as_deref())
-        .unwrap_or_default()
-}
-
-fn replicas(deployment: &Deployment) -> i32 {
-    deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.replicas)
-        .unwrap_or_default()
-}
-
-/// Every replica is new and available, and no other is left.
-fn rolled_out(deployment: &Deployment) -> bool {
-    let status = deployment.status.clone().unwrap_or_default();
-    let wanted = Some(replicas(deployment));
-    status.observed_generation == deployment.metadata.generation
-        && [
-            status.replicas,
-            status.updated_replicas,
-            status.available_replicas,
-        ] == [wanted; 3]
 }
 
 fn short(commit: &str) -> &str {

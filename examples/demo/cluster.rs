@@ -118,7 +118,7 @@ impl Cluster {
             (Some(plane), _) => vec![
                 format!("export KUBECONFIG={}", plane.kubeconfig().display()),
                 format!(
-                    "alias kubectl={}     # unless you have one",
+                    "alias kubectl={}   # unless you have one",
                     self.kubectl.display()
                 ),
             ],

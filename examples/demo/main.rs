@@ -6,6 +6,7 @@
 mod agent;
 mod chapters;
 mod cluster;
+mod eyes;
 mod repository;
 mod story;
 
@@ -14,6 +15,8 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use agent::Agent;
 use chapters::Demo;
@@ -61,14 +64,18 @@ async fn run(args: &Args, story: &Story) -> anyhow::Result<()> {
         &format!("Kubernetes {} at {}", cluster.version()?, cluster.server()?),
         begun,
     );
-    tokio::select! {
-        told = tell(args, story, &cluster) => told,
-        () = interrupted() => Err(anyhow::anyhow!("interrupted")),
-    }
-    .and(cluster.clean_up(story))
+    let interrupt = Interrupt::listen()?;
+    tell(args, story, &cluster, interrupt)
+        .await
+        .and(cluster.clean_up(story))
 }
 
-async fn tell(args: &Args, story: &Story, cluster: &Cluster) -> anyhow::Result<()> {
+async fn tell(
+    args: &Args,
+    story: &Story,
+    cluster: &Cluster,
+    mut interrupt: Interrupt,
+) -> anyhow::Result<()> {
     let begun = Instant::now();
     let repository = Repository::create(cluster)?;
     story.done(
@@ -90,29 +97,42 @@ async fn tell(args: &Args, story: &Story, cluster: &Cluster) -> anyhow::Result<(
     );
 
     let demo = Demo::new(story, cluster, &repository).await?;
-    let told = demo
-        .tell()
-        .await
-        .with_context(|| format!("the agent's log is:\n{}", agent.log()));
-    if told.is_ok() && args.keep {
-        story.go_on(cluster, &repository, &agent);
-        interrupted().await;
+    let told = tokio::select! {
+        told = demo.tell() => told.with_context(|| format!("the agent's log is:\n{}", agent.log())),
+        () = interrupt.comes() => Err(anyhow::anyhow!("interrupted")),
+    };
+    if told.is_ok() {
+        story.end(args.keep);
+        if args.keep {
+            story.go_on(cluster, &repository, &agent);
+            interrupt.comes().await;
+        }
     }
     let ended = cluster.let_go();
     let stopped = agent.stop().await;
-    told.and(ended).and(stopped)?;
-    story.end(args.keep);
-    Ok(())
+    told.and(ended).and(stopped)
 }
 
-/// Ctrl-C, or the SIGTERM of a CI runner.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut term) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = term.recv() => {}
+/// Ctrl-C, or the SIGTERM of a CI runner: from now on the demo cleans up before it ends.
+struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    fn listen() -> anyhow::Result<Self> {
+        let mut int = signal(SignalKind::interrupt())?;
+        let mut term = signal(SignalKind::terminate())?;
+        let (sender, receiver) = watch::channel(false);
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = int.recv() => {}
+                _ = term.recv() => {}
+            }
+            sender.send_replace(true);
+        });
+        Ok(Self(receiver))
+    }
+
+    async fn comes(&mut self) {
+        // The sender only goes with the runtime.
+        let _ = self.0.wait_for(|came| *came).await;
     }
 }

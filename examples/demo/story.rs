@@ -61,6 +61,11 @@ impl Story {
         );
     }
 
+    /// A sentence in between.
+    pub fn note(&self, text: &str) {
+        println!("   {text}");
+    }
+
     /// A command that is run, as a person would type it.
     pub fn command(&self, line: &str) {
         println!("   {} {}", self.dim("$"), self.bold(line));
@@ -80,19 +85,13 @@ impl Story {
         for line in cluster.environment() {
             self.command(&line);
         }
-        self.command(&format!(
-            "kubectl get tl -A -w          # kubectl -n {namespace} describe tl shop-dev"
-        ));
-        self.command(&format!(
-            "kubectl -n {shop} delete service dev-api      # comes back"
-        ));
-        self.command(&format!(
-            "cd {}     # the work tree: edit, commit, git push",
-            repository.work_tree()
-        ));
-        self.command(&format!(
-            "kubectl -n {namespace} annotate --overwrite tl shop-dev towline.dev/refresh=\"$(date +%s)\"   # poll now"
-        ));
+        self.command("kubectl get tl -A -w");
+        self.command(&format!("kubectl -n {namespace} describe tl shop-dev"));
+        self.command(&format!("kubectl -n {shop} delete service dev-api"));
+        self.command(&format!("cd {}", repository.work_tree()));
+        self.note("That is the work tree: edit, git commit -a, git push. Then wait 30 seconds, or");
+        let annotate = "annotate --overwrite tl shop-dev towline.dev/refresh=$(date +%s)";
+        self.command(&format!("kubectl -n {namespace} {annotate}"));
         self.command(&format!(
             "curl -s {}/metrics | grep ^towline",
             agent.address()

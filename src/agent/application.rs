@@ -13,34 +13,35 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::credentials::credential;
+use super::credentials::RepositorySecret;
 use super::deletion::Deletion;
-use super::publish::publish;
+use super::goal::Goal;
 use super::request::Request;
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
-use super::sync::{End, Goal};
+use super::sync::End;
 use super::watches::{Mailbox, Notice};
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
 use crate::error::Class;
-use crate::git::{RemoteUrl, TargetRevision};
 use crate::inventory::{Inventory, Owner};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 use crate::plan::Report;
-use crate::status::{Problem, Summary, View, derive, events};
+use crate::status::{Problem, Summary};
 
 /// How long events are collected before a pass looks at them: a burst becomes one pass, and a heal
 /// still begins at once.
 const COALESCE: Duration = Duration::from_millis(5);
 /// The shortest time between two status writes that no pass with writes asked for.
-const STATUS_SPACING: Duration = Duration::from_secs(1);
+pub(super) const STATUS_SPACING: Duration = Duration::from_secs(1);
 /// When what was learned by the way (UIDs, hashes) is stored.
-const STORE_AFTER: Duration = Duration::from_secs(5);
+pub(super) const STORE_AFTER: Duration = Duration::from_secs(5);
 /// When objects that nobody has observed yet are looked at again; see [`crate::health`].
 const RECHECK: Duration = Duration::from_secs(11);
+/// How often every object is read, in case a watch missed something.
+const AUDIT: Duration = Duration::from_secs(3600);
 /// How often objects that belong to others are looked at again.
 const FOREIGN_RECHECK: Duration = Duration::from_secs(30);
 /// The wait for a CRD of the same revision to be served.
@@ -75,49 +76,56 @@ pub(super) struct Application {
     pub(super) handled: Handled,
     pub(super) history: Vec<HistoryEntry>,
     /// Policy and identity of the last request that could be used.
-    prepared: Option<(Policy, Identity)>,
+    pub(super) prepared: Option<(Policy, Identity)>,
     /// Why the newest request cannot be used: what was enforced before stays enforced.
     pub(super) blocked: Option<Problem>,
     /// The request that was looked at last.
-    seen: Option<Request>,
-    source: Option<(SourceKey, Subscription)>,
+    pub(super) seen: Option<Request>,
+    pub(super) source: Option<(SourceKey, Subscription)>,
     /// The poll that a refresh waits for, with its token.
-    refreshing: Option<(u64, String)>,
-    published: ApplicationStatus,
-    published_at: Option<Instant>,
+    pub(super) refreshing: Option<(u64, String)>,
+    pub(super) published: ApplicationStatus,
+    pub(super) published_at: Option<Instant>,
     /// Why the last poll failed, as the last pass saw it.
     pub(super) source_failure: Option<Problem>,
     retries: u32,
     /// What was tried last: a change of it starts the retries anew.
     tried: Option<(String, i64)>,
-    timers: Timers,
+    pub(super) timers: Timers,
 }
 
 /// What a subscription depends on.
 #[derive(Clone, PartialEq)]
-struct SourceKey {
-    url: String,
-    credential: String,
-    target: String,
-    interval: Duration,
+pub(super) struct SourceKey {
+    pub(super) url: String,
+    pub(super) credential: String,
+    pub(super) target: String,
+    pub(super) interval: Duration,
 }
 
 #[derive(Default)]
-struct Timers {
+pub(super) struct Timers {
     retry: Option<Instant>,
-    publish: Option<Instant>,
-    store: Option<Instant>,
+    pub(super) publish: Option<Instant>,
+    pub(super) store: Option<Instant>,
     recheck: Option<Instant>,
+    audit: Option<Instant>,
 }
 
 impl Timers {
     /// The next moment at which something is due; far away when nothing is.
     fn next(&self) -> Instant {
-        [self.retry, self.publish, self.store, self.recheck]
-            .into_iter()
-            .flatten()
-            .min()
-            .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
+        [
+            self.retry,
+            self.publish,
+            self.store,
+            self.recheck,
+            self.audit,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
     }
 }
 
@@ -228,12 +236,16 @@ impl Application {
     }
 
     /// A look at everything that may have happened, and passes until nothing is left to do.
-    async fn work(&mut self, secrets: &BTreeMap<String, super::credentials::RepositorySecret>) {
+    async fn work(&mut self, secrets: &BTreeMap<String, RepositorySecret>) {
         let request = self.requests.borrow_and_update().clone();
         let retry = due(&mut self.timers.retry);
         let recheck = due(&mut self.timers.recheck);
         let store = due(&mut self.timers.store);
         let publish = due(&mut self.timers.publish);
+        let audit = due(&mut self.timers.audit);
+        if audit || self.timers.audit.is_none() {
+            self.timers.audit = Some(Instant::now() + self.audit_interval());
+        }
         let changed = self.read_mailbox();
         let is_new = self.seen.as_ref() != Some(&request);
         self.seen = Some(request.clone());
@@ -261,7 +273,18 @@ impl Application {
         if recheck {
             self.forget_waiting();
         }
-        if is_new || changed || retry || recheck || refreshed.is_some() || self.is_stale(&request) {
+        if audit {
+            // Whatever no watch told: every object is read again.
+            self.live.clear();
+        }
+        if is_new
+            || audit
+            || changed
+            || retry
+            || recheck
+            || refreshed.is_some()
+            || self.is_stale(&request)
+        {
             self.passes(&policy, &who, &request).await;
         } else if publish {
             self.publish(&request, true).await;
@@ -378,87 +401,6 @@ impl Application {
         }
     }
 
-    /// Policy, identity and source of a request.
-    fn prepare(
-        &mut self,
-        request: &Request,
-        secrets: &BTreeMap<String, super::credentials::RepositorySecret>,
-    ) -> Result<(Policy, Identity), Problem> {
-        let invalid = |reason: &str, message: String| Problem {
-            reason: reason.into(),
-            message,
-            class: Class::Stalled,
-        };
-        let spec = request
-            .spec
-            .clone()
-            .map_err(|e| invalid("SpecInvalid", format!("spec: {e}")))?;
-        let policy = Policy::from_spec(&spec).map_err(|e| Problem::of(&e))?;
-        let who = request
-            .identity(&self.shared.options.namespace)
-            .map_err(|message| invalid("IdentityRequired", message))?;
-        let url = RemoteUrl::parse(&spec.source.repo_url, &self.shared.options.allow_schemes)
-            .map_err(|e| Problem::of(&e))?;
-        let credential = credential(secrets, &spec.source.repo_url).map_err(|e| Problem::of(&e))?;
-        let target = spec.source.target_revision.as_deref().unwrap_or("HEAD");
-        let key = SourceKey {
-            url: spec.source.repo_url.clone(),
-            credential: credential.fingerprint(),
-            target: target.into(),
-            interval: policy.interval,
-        };
-        if self.source.as_ref().is_none_or(|(old, _)| *old != key) {
-            let target = TargetRevision::parse(target).map_err(|e| Problem::of(&e))?;
-            let sources = &self.shared.sources;
-            let subscription = sources.subscribe(&url, &credential, target, policy.interval);
-            self.source = Some((key, subscription));
-            self.refreshing = None;
-        }
-        Ok((policy, who))
-    }
-
-    /// Polls Git for a refresh that was not asked for before.
-    fn ask_refresh(&mut self, request: &Request) {
-        let Some(token) = &request.refresh else {
-            return;
-        };
-        let is_pending = self
-            .refreshing
-            .as_ref()
-            .is_some_and(|(_, pending)| pending == token);
-        if self.handled.refresh.as_ref() == Some(token) || is_pending {
-            return;
-        }
-        if let Some((_, subscription)) = &self.source {
-            self.refreshing = Some((subscription.poke(), token.clone()));
-        }
-    }
-
-    /// True when the newest commit, or whether Git can be read, is not what the status says.
-    fn is_stale(&self, request: &Request) -> bool {
-        let state = self.source_state();
-        let commit = state.resolved.as_ref().map(|r| r.revision.commit.as_str());
-        commit != self.target.as_ref().map(|(commit, _)| commit.as_str())
-            || state.failure != self.source_failure
-            || self.published.observed_generation != Some(request.generation)
-    }
-
-    /// Whether a newer revision came while `commit` is being applied.
-    pub(super) fn preemption(&self, commit: String) -> impl Fn() -> bool + Sync + use<> {
-        let state = self
-            .source
-            .as_ref()
-            .map(|(_, subscription)| subscription.state.clone());
-        move || {
-            state.as_ref().is_some_and(|state| {
-                let resolved = &state.borrow().resolved;
-                resolved
-                    .as_ref()
-                    .is_some_and(|r| r.revision.commit != commit)
-            })
-        }
-    }
-
     /// Takes in what the watches told. Returns true when something is not as it was.
     fn read_mailbox(&mut self) -> bool {
         let mut changed = false;
@@ -495,6 +437,12 @@ impl Application {
         changed
     }
 
+    /// The time between two audits: an hour, spread so that Applications do not all read at once.
+    fn audit_interval(&self) -> Duration {
+        let spread = u64::from(self.owner.key().bytes().fold(0_u8, u8::wrapping_add));
+        AUDIT - Duration::from_secs(300) + Duration::from_secs(600 * spread / 255)
+    }
+
     /// Objects whose health depends on time, and those that wait for others, are read again.
     fn forget_waiting(&mut self) {
         let report = self.report.clone().unwrap_or_default();
@@ -515,114 +463,6 @@ impl Application {
     /// Looks again in a moment: something is on its way out.
     pub(super) fn retry_soon(&mut self) {
         self.timers.retry = Some(Instant::now() + Duration::from_millis(500));
-    }
-
-    /// Puts the revision that was just applied into the history.
-    pub(super) fn remember(&mut self, changed: usize) {
-        let Some(resolved) = self.source_state().resolved else {
-            return;
-        };
-        self.history.insert(
-            0,
-            HistoryEntry {
-                revision: resolved.revision.commit.clone(),
-                deployed_at: format!("{:.0}", jiff::Timestamp::now()),
-                author: resolved.details.author.clone(),
-                subject: resolved.details.subject.clone(),
-                changed: i64::try_from(changed).unwrap_or(i64::MAX),
-            },
-        );
-        let limit = self
-            .request()
-            .spec
-            .ok()
-            .and_then(|spec| Policy::from_spec(&spec).ok())
-            .map_or(10, |policy| policy.history_limit);
-        self.history.truncate(limit);
-    }
-
-    /// Stores what changed in the inventory.
-    pub(super) async fn save(&mut self) {
-        let Some(inventory) = &mut self.inventory else {
-            return;
-        };
-        if let Err(error) = self.store.save(&*self.shared.cluster, inventory).await {
-            tracing::warn!(application = self.owner.name, %error, "inventory was not stored; it is tried again");
-            self.timers.store = Some(Instant::now() + STORE_AFTER);
-        }
-    }
-
-    /// Writes the status if it changed, and the events of what happened.
-    pub(super) async fn publish(&mut self, request: &Request, urgent: bool) {
-        let worst = self.worst();
-        let resources: Vec<Resource> = self.recorded.values().cloned().collect();
-        let who = request
-            .identity(&self.shared.options.namespace)
-            .unwrap_or(Identity::Agent);
-        let blind = self.shared.watches.blind(&who, &resources);
-        let automated = |spec: &crate::api::ApplicationSpec| {
-            Policy::from_spec(spec).is_ok_and(|policy| policy.automated)
-        };
-        let view = View {
-            generation: request.generation,
-            target: self
-                .target
-                .as_ref()
-                .map(|(commit, name)| (commit.as_str(), name.as_str())),
-            applied: self.applied.as_deref(),
-            report: self.report.as_ref(),
-            problems: &self.problems,
-            worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),
-            objects: self.inventory.as_ref().map_or(0, Inventory::len),
-            manual: !request.spec.as_ref().is_ok_and(automated),
-            suspended: request.suspend.as_deref(),
-            blind: blind.as_deref(),
-            handled: self.handled.clone(),
-            history: self.history.clone(),
-        };
-        let status = derive(&view, &self.published, jiff::Timestamp::now());
-        if status == self.published && self.published_at.is_some() {
-            self.timers.publish = None;
-            return;
-        }
-        let too_soon = self
-            .published_at
-            .is_some_and(|at| at.elapsed() < STATUS_SPACING);
-        if too_soon && !urgent {
-            self.timers
-                .publish
-                .get_or_insert_with(|| Instant::now() + STATUS_SPACING);
-            return;
-        }
-        let cluster = &*self.shared.cluster;
-        if let Err(error) = publish(cluster, request, &self.published, &status).await {
-            tracing::warn!(application = request.name, %error, "status was not written; it is tried again");
-            self.timers.publish = Some(Instant::now() + 2 * STATUS_SPACING);
-            return;
-        }
-        self.timers.publish = None;
-        for event in events(&self.published, &status, &self.summary) {
-            tracing::info!(
-                application = request.name,
-                namespace = request.namespace,
-                reason = event.reason,
-                "{}",
-                event.message
-            );
-            self.shared.events.write(cluster, request, &event).await;
-        }
-        let state = |s: &ApplicationStatus| (s.sync.status.clone(), s.health.status.clone());
-        let (old, new) = (state(&self.published), state(&status));
-        let before = self
-            .published_at
-            .is_some()
-            .then_some((old.0.as_str(), old.1.as_str()));
-        self.shared
-            .metrics
-            .application(before, Some((&new.0, &new.1)));
-        self.summary = Summary::default();
-        self.published = status;
-        self.published_at = Some(Instant::now());
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::application::Application;
+use super::look::recorded;
 use super::publish::applications;
 use super::request::Request;
-use super::sync::recorded;
 use crate::apply::{Context, apply};
 use crate::cluster::{Error, Identity, Patch, Resource, STATUS_MANAGER, Target};
 use crate::desired::{Barrier, Desired};

@@ -8,14 +8,19 @@ mod application;
 mod credentials;
 mod deletion;
 mod discovery;
+mod goal;
 mod http;
 mod lease;
+mod look;
 pub mod metrics;
+mod outcome;
 mod publish;
 mod request;
 mod sources;
-mod store;
+pub(crate) mod store;
+mod subscribe;
 mod sync;
+mod tell;
 mod watches;
 
 use std::collections::BTreeMap;
@@ -295,7 +300,7 @@ impl Running {
 }
 
 /// How a directory is rendered.
-fn render_options(directory: Option<&crate::api::Directory>) -> crate::render::Options {
+pub(crate) fn render_options(directory: Option<&crate::api::Directory>) -> crate::render::Options {
     let mut options = crate::render::Options::default();
     if let Some(directory) = directory {
         options.directory.recurse = directory.recurse.unwrap_or(false);

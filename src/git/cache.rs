@@ -38,8 +38,8 @@ struct Entry {
 impl Cache {
     /// A cache in `directory`, which is made if it is not there.
     ///
-    /// The TLS library needs a default provider before the first https remote:
-    /// `rustls::crypto::ring::default_provider().install_default()`, once, in `main`.
+    /// The first https remote installs `ring` as the process's TLS provider, unless `main` has
+    /// done so before.
     ///
     /// # Errors
     /// [`Error::Cache`] if the directory cannot be written, or another process uses it.

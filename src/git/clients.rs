@@ -35,6 +35,8 @@ impl Clients {
             remote: remote.to_owned(),
             why,
         };
+        // Without one, building would panic. Whoever was first, it is the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = Client::builder()
             .connect_timeout(limits::CONNECT)
             // Per read, not in all: what is slow but steady goes on to the deadline.

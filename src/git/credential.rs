@@ -5,7 +5,8 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::error::{Error, Result};
-use super::url::{RemoteUrl, Scheme};
+use super::scheme::Scheme;
+use super::url::RemoteUrl;
 
 /// How to authenticate to one remote, and what to trust it by.
 ///

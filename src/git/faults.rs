@@ -155,3 +155,32 @@ impl Watch {
 
 const ANSWER: &str = "what the server lists (too many branches and tags?)";
 const PACK: &str = "the repository (big files in it?)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_much_and_too_long_end_with_their_own_reasons() {
+        let watch = Watch::new("r");
+        watch.fetching(10);
+        watch.count(6).expect("within the limit");
+        assert_eq!(watch.received(), 6);
+        watch.count(5).expect_err("11 of 10");
+        assert!(matches!(
+            watch.take(),
+            Some(Error::TooLarge { limit: 10, .. })
+        ));
+        watch.begin("polling", 10, ANSWER, Duration::ZERO);
+        // Past a deadline of no time at all, once the clock has moved.
+        let begun = std::time::Instant::now();
+        while begun.elapsed().is_zero() {
+            std::hint::spin_loop();
+        }
+        watch.count(0).expect_err("past the deadline");
+        // The first reason is the one that counts.
+        watch.fail(watch.unreachable(Cause::new("later")));
+        assert!(matches!(watch.take(), Some(Error::Timeout { .. })));
+        assert!(watch.take().is_none());
+    }
+}

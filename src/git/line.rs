@@ -14,9 +14,10 @@ use super::credential::{Credential, Secret};
 use super::error::{Cause, Error, Result};
 use super::faults::Watch;
 use super::http::{Advertisement, Web};
+use super::scheme::Scheme;
 use super::ssh::Shells;
 use super::store::Store;
-use super::url::{RemoteUrl, Scheme};
+use super::url::RemoteUrl;
 use super::wire::{Depth, Session};
 
 /// What is kept between polls, so that the next one need not start from nothing.

@@ -55,7 +55,12 @@ impl Local {
         }
         let absolute = fs::canonicalize(common.join("objects"))
             .map_err(|error| super::store::cache_error("opening", remote, &error))?;
-        let objects = Objects::open(absolute, common.join("shallow"), remote)?;
+        let objects = Objects::open(
+            absolute,
+            common.join("shallow"),
+            remote,
+            "run `git fsck` there",
+        )?;
         Ok(Self {
             objects,
             git_directory,

@@ -18,6 +18,8 @@ pub(super) struct Objects {
     /// Lists the commits whose parents were not fetched.
     shallow: PathBuf,
     remote: String,
+    /// What is done, or to be done, about damage.
+    remedy: &'static str,
     /// Set once something that must be there was not, or was broken.
     damaged: AtomicBool,
 }
@@ -60,7 +62,12 @@ struct Walk {
 
 impl Objects {
     /// The database in `directory`, whose packs may come and go while it is open.
-    pub(super) fn open(directory: PathBuf, shallow: PathBuf, remote: &str) -> Result<Self> {
+    pub(super) fn open(
+        directory: PathBuf,
+        shallow: PathBuf,
+        remote: &str,
+        remedy: &'static str,
+    ) -> Result<Self> {
         let options = gix_odb::store::init::Options {
             // Fixed for the lifetime of the store, so for the packs to come too.
             slots: gix_odb::store::init::Slots::AsNeededByDiskState {
@@ -85,6 +92,7 @@ impl Objects {
             store: Arc::new(store),
             shallow,
             remote,
+            remedy,
             damaged: AtomicBool::new(false),
         })
     }
@@ -95,6 +103,11 @@ impl Objects {
         // Neighbours in a pack are deltas of each other.
         reader.set_pack_cache(|| Box::new(gix_pack::cache::lru::StaticLinkedList::<64>::default()));
         reader
+    }
+
+    /// What is done, or to be done, about damage.
+    pub(super) fn remedy(&self) -> &'static str {
+        self.remedy
     }
 
     /// Notes that something is broken, so that the owner starts anew.

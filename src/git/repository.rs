@@ -17,10 +17,11 @@ use super::listing::Listing;
 use super::local::Local;
 use super::objects::Objects;
 use super::revision::Revision;
+use super::scheme::Scheme;
 use super::target::TargetRevision;
 use super::transfer::Transfer;
 use super::tree::{CommitFiles, Holder};
-use super::url::{RemoteUrl, Scheme};
+use super::url::RemoteUrl;
 use crate::tree::Tree;
 
 /// A repository. Cheap to clone: all clones are the same one.

@@ -91,7 +91,12 @@ impl Store {
     }
 
     fn at(directory: PathBuf, remote: &str, tips: BTreeMap<String, ObjectId>) -> Result<Self> {
-        let objects = Objects::open(directory.join("objects"), directory.join("shallow"), remote)?;
+        let objects = Objects::open(
+            directory.join("objects"),
+            directory.join("shallow"),
+            remote,
+            "it will be fetched anew",
+        )?;
         let packs = fs::read_dir(directory.join("objects/pack"))
             .map_err(|error| cache_error("opening", remote, &error))?
             .flatten()

@@ -71,10 +71,12 @@ impl CommitFiles {
             Failure::WrongKind(kind) => format!("a {kind} is in place of another object"),
             Failure::Broken(cause) => cause.to_string(),
         };
-        self.objects.objects().note_damage();
+        let objects = self.objects.objects();
+        objects.note_damage();
+        let remedy = objects.remedy();
         self.failed(
             path,
-            &format!("the Git cache is damaged and will be fetched anew: {why}"),
+            &format!("the repository is damaged ({why}; {remedy})"),
         )
     }
 

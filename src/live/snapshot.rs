@@ -9,7 +9,7 @@ use super::{HEAL, Live, Operation, Sighting, additions, contained, observe, owne
 use crate::cluster::{Cluster, Error, Identity, MANAGER, Resource, Target};
 use crate::desired::DesiredObject;
 use crate::inventory::{Entry, Owner};
-use crate::object::{Object, ObjectId};
+use crate::object::{Object, ObjectId, keys};
 
 /// Above this many ids of one kind in one namespace a list costs less than reading each.
 const LIST_ABOVE: usize = 20;
@@ -126,6 +126,11 @@ fn held(live: &Object, one: &Wanted<'_>) -> Option<u64> {
     let owned = owned_by(live, MANAGER, Operation::Apply).ok()?;
     // What kubectl added while nobody watched is drift too.
     let untouched = additions(live, &owned, HEAL).is_empty();
-    let whole = contained(&desired.object.0, &live.0, Some(&owned)).is_ok();
+    // The mark of the commit is put in when an object is written, and is no part of its content.
+    let mut expected = desired.object.clone();
+    if let Some(revision) = live.annotation(keys::REVISION) {
+        expected.set_annotation(keys::REVISION, revision);
+    }
+    let whole = contained(&expected.0, &live.0, Some(&owned)).is_ok();
     (whole && untouched).then_some(desired.hash)
 }

@@ -90,6 +90,8 @@ pub struct Gate<'a> {
     pub update: bool,
     /// Drift is undone.
     pub heal: bool,
+    /// A sync was asked for: it puts drift back too where self-heal is off.
+    pub asked: bool,
     /// Objects that left Git are deleted.
     pub prune: bool,
     /// The hash of a held plan that a person approved.
@@ -124,7 +126,7 @@ pub fn plan(
             Change::Unchanged => {}
             // Healing is planned from what is enforced ([`heal`]); a sync that was asked for puts
             // drift back too where self-heal is off.
-            Change::Drift if gate.heal => {}
+            Change::Drift if gate.heal || !gate.asked => {}
             Change::Drift => forward.entry(wave).or_default().push(step(Action::Heal)),
             Change::Create => forward.entry(wave).or_default().push(step(Action::Create)),
             Change::Adopt => forward.entry(wave).or_default().push(step(Action::Adopt)),

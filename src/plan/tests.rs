@@ -20,6 +20,7 @@ struct World {
 const GATE: Gate<'_> = Gate {
     update: true,
     heal: true,
+    asked: false,
     prune: true,
     approved: None,
 };

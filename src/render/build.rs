@@ -12,10 +12,10 @@ use super::kustomization::{FILE_NAMES, Kind, Kustomization};
 use super::load::{Budget, Loader, printed};
 use super::order::{Order, Ranks};
 use super::provenance::{self, Origin};
-use super::resource::{Resource, set_metadata_map};
+use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
-use super::{Options, Reorder, Source, manifest, names, plugins, transform};
+use super::{Options, Reorder, Source, config_file, manifest, names, plugins, transform};
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
 
@@ -29,8 +29,8 @@ pub(super) struct Accumulated {
 
 /// Everything that the layers of one build share.
 #[derive(Debug)]
-pub(super) struct Build<'a> {
-    pub context: Context<'a>,
+pub(super) struct Build {
+    pub context: Context,
     builtin: Arc<FieldConfig>,
     warnings: RefCell<Vec<Diagnostic>>,
     /// Whether `buildMetadata` of the built kustomization asks for anything.
@@ -84,7 +84,7 @@ pub(super) fn build(
     let file = find(&loader)?;
     let builtin = Arc::new(FieldConfig::builtin());
     let build = Build {
-        context: Context::new(),
+        context: Context::default(),
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
@@ -99,10 +99,10 @@ pub(super) fn build(
 
     let resources = &mut accumulated.resources;
     add_hashes(resources)?;
-    names::fix_references(resources, &accumulated.config.0.name_references)?;
+    names::fix_references(resources, &accumulated.config.get().name_references)?;
     accumulated
         .vars
-        .resolve(resources, &accumulated.config.0.var_references)?;
+        .resolve(resources, &accumulated.config.get().var_references)?;
     resources.retain(|resource| {
         let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
         local.is_none_or(|value| value == "false")
@@ -158,7 +158,7 @@ fn sort(resources: &mut Resources, file: &Kustomization, options: &Options) -> R
         (None, Reorder::None) => Order::Fifo,
     };
     if let Order::Legacy(ranks) = order {
-        resources.sort_by(|a, b| ranks.compare(a, b));
+        resources.sort(&ranks);
         resources.check_unique()?;
     }
     Ok(())
@@ -175,7 +175,7 @@ const INTERNAL: &[&str] = &[
     "internal.config.kubernetes.io/allowKindChange",
     "internal.config.kubernetes.io/refBy",
     "internal.config.kubernetes.io/generatorBehavior",
-    NEEDS_HASH,
+    "internal.config.kubernetes.io/needsHashSuffix",
     "internal.config.kubernetes.io/path",
     "internal.config.kubernetes.io/index",
     "internal.config.kubernetes.io/seqindent",
@@ -187,9 +187,6 @@ const INTERNAL: &[&str] = &[
     "config.kubernetes.io/id",
     "internal.config.kubernetes.io/helm-generated",
 ];
-
-/// The one bookkeeping annotation that an input may set with effect.
-const NEEDS_HASH: &str = "internal.config.kubernetes.io/needsHashSuffix";
 
 /// Drops bookkeeping, and makes strings of all annotations.
 fn finish(resource: &mut Resource, managed: bool) {
@@ -207,12 +204,12 @@ fn finish(resource: &mut Resource, managed: bool) {
     set_metadata_map(&mut resource.object, "annotations", annotations);
 }
 
-impl<'a> Build<'a> {
+impl Build {
     /// Nothing accumulated yet.
     pub fn empty(&self) -> Accumulated {
         Accumulated {
             resources: Resources::default(),
-            config: Layered(self.builtin.clone()),
+            config: Layered::new(&self.builtin),
             vars: Vars::default(),
         }
     }
@@ -230,8 +227,9 @@ impl<'a> Build<'a> {
             &["resources", "bases"],
             &mut all,
         )?;
-        all.config
-            .absorb(&super::config_file::read(layer, &self.builtin)?)?;
+        for config in config_file::read(layer, &self.builtin)? {
+            all.config.add(&config)?;
+        }
         self.generators(layer, &mut all)?;
         for (i, path) in layer.file.components.iter().enumerate() {
             let at = |e| layer.place(e, "components", Some(i));
@@ -343,12 +341,20 @@ impl<'a> Build<'a> {
     }
 
     fn transformers(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {
-        let steps = transform::of_kustomization(layer, &all.config.0)?;
+        let steps = transform::of_kustomization(layer, all.config.get())?;
         for step in steps {
             let at = |e| layer.place(e, step.field, step.index);
             step.transformer
                 .apply(&mut all.resources, &self.context)
                 .map_err(at)?;
+            let line = layer.file.line(step.field, step.index);
+            let told = self.context.take_warnings().into_iter();
+            let told = told.map(|warning| Diagnostic {
+                path: layer.file.path.clone(),
+                line: (line > 0).then_some(line),
+                ..warning
+            });
+            self.warnings.borrow_mut().extend(told);
             all.resources.drop_deleted();
             if self.tracks_origin {
                 let origin = Origin::field(layer.origin_file(), step.plugin);
@@ -365,13 +371,34 @@ impl<'a> Build<'a> {
     }
 }
 
-/// An input may ask for a hash by kustomize's own annotation.
+/// An input may ask for a hash, and tell of earlier names, by kustomize's own annotations.
 fn adopt_bookkeeping(resource: &mut Resource) {
-    if resource
-        .metadata_entry("annotations", NEEDS_HASH)
-        .as_deref()
-        == Some("enabled")
-    {
-        resource.trail.needs_hash = true;
+    let annotation = |name: &str| {
+        resource.metadata_entry(
+            "annotations",
+            &format!("internal.config.kubernetes.io/{name}"),
+        )
+    };
+    let list = |name: &str| -> Option<Vec<String>> {
+        annotation(name).map(|text| text.split(',').map(str::to_owned).collect())
+    };
+    let mut trail = resource.trail.clone();
+    trail.needs_hash = annotation("needsHashSuffix").as_deref() == Some("enabled");
+    if let (Some(names), Some(namespaces), Some(kinds)) = (
+        list("previousNames"),
+        list("previousNamespaces"),
+        list("previousKinds"),
+    ) {
+        let ids = names.into_iter().zip(namespaces).zip(kinds);
+        trail.past = ids
+            .map(|((name, namespace), kind)| Past {
+                namespace,
+                name,
+                kind,
+            })
+            .collect();
     }
+    trail.prefixes = list("prefixes").unwrap_or_default();
+    trail.suffixes = list("suffixes").unwrap_or_default();
+    resource.trail = trail;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::build::Layer;
-use super::config::{FieldConfig, Layered, NameReference};
+use super::config::{FieldConfig, NameReference};
 use super::decode::{Decoder, Strictness};
 use super::error::Result;
 use super::fieldspec::{FieldSpec, any_kind, merge_one};
@@ -13,14 +13,14 @@ use super::kustomization::{field_spec, gvk, misfits, yaml_error};
 use crate::object::Gvk;
 use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
 
-/// The built-in configuration with what a kustomization adds.
+/// The built-in configuration with what a kustomization adds, and what its `crds` add.
 ///
 /// # Errors
 /// On a file that cannot be read, has unknown fields, or contradicts another one.
-pub(super) fn read(layer: &Layer<'_>, builtin: &Arc<FieldConfig>) -> Result<Layered> {
+pub(super) fn read(layer: &Layer<'_>, builtin: &Arc<FieldConfig>) -> Result<Vec<Arc<FieldConfig>>> {
     let file = &layer.file;
     if file.configurations.is_empty() && file.crds.is_empty() {
-        return Ok(Layered(builtin.clone()));
+        return Ok(vec![builtin.clone()]);
     }
     let mut configured = FieldConfig::default();
     for (i, path) in file.configurations.iter().enumerate() {
@@ -32,12 +32,14 @@ pub(super) fn read(layer: &Layer<'_>, builtin: &Arc<FieldConfig>) -> Result<Laye
     merged
         .merge(configured)
         .map_err(|e| layer.place(e, "configurations", None))?;
+    let mut types = FieldConfig::default();
     for (i, path) in file.crds.iter().enumerate() {
         let at = |e| layer.place(e, "crds", Some(i));
-        let config = types(layer, path).map_err(at)?;
-        merged.merge(config).map_err(at)?;
+        types
+            .merge(types_of(layer, path).map_err(at)?)
+            .map_err(at)?;
     }
-    Ok(Layered(Arc::new(merged)))
+    Ok(vec![Arc::new(merged), Arc::new(types)])
 }
 
 fn document(layer: &Layer<'_>, path: &str) -> Result<(Node, Value, String)> {
@@ -72,7 +74,7 @@ fn configuration(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
 }
 
 /// A dump of Go's OpenAPI definitions: type names to schemas with references of kustomize's own.
-fn types(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
+fn types_of(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
     let (_, value, _) = document(layer, path)?;
     let mut config = FieldConfig::default();
     let Some(types) = value.as_object() else {

@@ -127,14 +127,6 @@ impl Error {
         })
     }
 
-    /// The word of a mistake, for decisions between two readings of one entry.
-    pub(super) fn word(&self) -> Option<Reason> {
-        match self {
-            Self::Mistake { reason, .. } => Some(*reason),
-            Self::Unreadable { .. } => None,
-        }
-    }
-
     /// The mistakes, or none where the store failed.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {

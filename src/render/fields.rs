@@ -64,19 +64,20 @@ pub(super) fn set_untyped(mapping: &mut Mapping, key: &str, value: &str) {
                 line: old.line(),
             });
         }
-        None => {
-            mapping.set(key, plain_if_text(value));
-        }
+        None => mapping
+            .entries
+            .push((Scalar::plain(key), plain_if_text(value).into())),
     }
 }
 
-/// Sets `key` to a string.
+/// Sets `key` to a string. As with kustomize a new key has no type of its own: a label `true` is
+/// then no string, and cannot be printed.
 pub(super) fn set_string(mapping: &mut Mapping, key: &str, value: &str) {
     match mapping.get_mut(key) {
         Some(old) => *old = string_like(value, old),
-        None => {
-            mapping.set(key, plain_if_text(value));
-        }
+        None => mapping
+            .entries
+            .push((Scalar::plain(key), plain_if_text(value).into())),
     }
 }
 

@@ -21,13 +21,10 @@ pub(super) struct Identity {
     pub cluster_scoped: bool,
 }
 
-/// An [`Identity`] in the form in which two of them are compared, for indexes.
+/// An [`Identity`] in the form in which two of them are compared, for indexes: its parts, which hold
+/// no NUL, as one text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key {
-    gvk: (String, String, String),
-    namespace: String,
-    name: String,
-}
+pub(super) struct Key(Box<str>);
 
 impl Identity {
     /// The present identity of an object of this kind.
@@ -66,15 +63,13 @@ impl Identity {
 
     /// The form for indexes and comparison.
     pub fn key(&self) -> Key {
-        Key {
-            gvk: (
-                self.gvk.group.clone(),
-                self.gvk.version.clone(),
-                self.gvk.kind.clone(),
-            ),
-            namespace: self.effective_namespace().to_owned(),
-            name: self.name.clone(),
-        }
+        let Gvk {
+            group,
+            version,
+            kind,
+        } = &self.gvk;
+        let parts = [group, version, kind, self.effective_namespace(), &self.name];
+        Key(parts.join("\0").into())
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Images {
 }
 
 impl Transformer for Images {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         self.each(resources, |object| self.everywhere(object))?;
         self.each(resources, |object| {
             let gvk = super::resource::gvk(object);

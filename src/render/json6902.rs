@@ -124,9 +124,9 @@ impl JsonPatch {
 }
 
 impl Transformer for JsonPatch {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
-        for index in self.target.select(resources) {
-            patch(resources.get_mut(index), &self.operations)?;
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
+        for index in self.target.select(resources, context) {
+            resources.edit(index, |resource| patch(resource, &self.operations))?;
         }
         Ok(())
     }

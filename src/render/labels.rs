@@ -20,7 +20,7 @@ pub(super) struct Entries {
 }
 
 impl Transformer for Entries {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         for resource in resources.iter_mut_keeping_ids() {
             let gvk = resource.gvk();
             for (key, value) in &self.entries {

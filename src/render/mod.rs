@@ -143,7 +143,7 @@ trait Transformer: std::fmt::Debug {
     fn apply(
         &self,
         resources: &mut resources::Resources,
-        context: &context::Context<'_>,
+        context: &context::Context,
     ) -> error::Result<()>;
 }
 

@@ -27,7 +27,7 @@ pub(super) struct NameAffix {
 }
 
 impl Transformer for NameAffix {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         resources
             .iter_mut()
             .try_for_each(|resource| self.rename(resource))

@@ -33,7 +33,7 @@ pub(super) struct Namespace {
 }
 
 impl Transformer for Namespace {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         if self.namespace.is_empty() {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 //! `group_version_kind`, and objects of one kind by `Kind.version.group|namespace|name`, bytewise.
 //! A missing part sorts as `~` and a letter, behind everything else.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::identity::Identity;
@@ -90,28 +90,38 @@ impl Ranks {
         rank.then_with(|| group_version_kind(left).cmp(&group_version_kind(right)))
     }
 
-    /// Compares two kinds of the printed order.
-    pub fn compare_kinds(&self, left: &Gvk, right: &Gvk) -> Ordering {
-        self.of(&left.kind)
-            .cmp(&self.of(&right.kind))
-            .then_with(|| {
-                let (a, b) = (group_version_kind(left), group_version_kind(right));
-                let namespaces = left.kind == "Namespace" && right.kind == "Namespace";
-                if namespaces && (left.group.is_empty() || right.group.is_empty()) {
-                    Reverse(a).cmp(&Reverse(b))
-                } else {
-                    a.cmp(&b)
-                }
-            })
-    }
-
-    /// Compares two objects.
-    pub fn compare(&self, left: &Identity, right: &Identity) -> Ordering {
-        if left.gvk == right.gvk {
-            kind_namespace_name(left).cmp(&kind_namespace_name(right))
-        } else {
-            self.compare_kinds(&left.gvk, &right.gvk)
+    /// What an object is sorted by.
+    pub fn key(&self, id: &Identity) -> SortKey {
+        SortKey {
+            rank: self.of(&id.gvk.kind),
+            kind: group_version_kind(&id.gvk),
+            object: kind_namespace_name(id),
+            is_namespace: id.gvk.kind == "Namespace",
+            is_core: id.gvk.group.is_empty(),
         }
+    }
+}
+
+/// What an object is sorted by, made once for each.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct SortKey {
+    rank: isize,
+    kind: String,
+    object: String,
+    is_namespace: bool,
+    is_core: bool,
+}
+
+impl SortKey {
+    /// Compares two objects. `Namespace` is the one kind whose groups are ordered backwards.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        self.rank.cmp(&other.rank).then_with(|| {
+            let namespaces = self.is_namespace && other.is_namespace;
+            let kinds = self.kind.cmp(&other.kind);
+            let backwards = namespaces && (self.is_core || other.is_core);
+            let kinds = if backwards { kinds.reverse() } else { kinds };
+            kinds.then_with(|| self.object.cmp(&other.object))
+        })
     }
 }
 
@@ -155,7 +165,7 @@ mod tests {
             "w",
         );
         let mut ids = [webhook, id("v1", "Pod", "p"), id("v1", "Namespace", "n")];
-        ids.sort_by(|a, b| ranks.compare(a, b));
+        ids.sort_by(|a, b| ranks.key(a).compare(&ranks.key(b)));
         let kinds: Vec<_> = ids.iter().map(|i| i.gvk.kind.as_str()).collect();
         assert_eq!(
             kinds,
@@ -166,20 +176,14 @@ mod tests {
     #[test]
     fn an_empty_group_sorts_behind_every_named_one() {
         let ranks = Ranks::default();
-        assert!(
-            ranks
-                .compare(&id("zzz.io/v1", "Foo", "f"), &id("v1", "Pod", "p"))
-                .is_lt()
-        );
+        let (foo, pod) = (id("zzz.io/v1", "Foo", "f"), id("v1", "Pod", "p"));
+        assert!(ranks.key(&foo).compare(&ranks.key(&pod)).is_lt());
     }
 
     #[test]
     fn numbers_in_names_have_no_meaning() {
         let ranks = Ranks::default();
-        assert!(
-            ranks
-                .compare(&id("v1", "Pod", "a10"), &id("v1", "Pod", "a9"))
-                .is_lt()
-        );
+        let (ten, nine) = (id("v1", "Pod", "a10"), id("v1", "Pod", "a9"));
+        assert!(ranks.key(&ten).compare(&ranks.key(&nine)).is_lt());
     }
 }

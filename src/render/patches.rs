@@ -53,15 +53,22 @@ impl Target {
     }
 
     /// The objects that are meant, in order.
-    pub fn select(&self, resources: &mut Resources) -> Vec<usize> {
+    pub fn select(&self, resources: &mut Resources, context: &Context) -> Vec<usize> {
         let places = match self.matcher.only_name() {
             Some(name) => resources.with_any_name(name),
             None => (0..resources.len()).collect(),
         };
-        places
+        let found: Vec<usize> = places
             .into_iter()
             .filter(|i| self.matches(resources.get(*i)))
-            .collect()
+            .collect();
+        if found.is_empty() {
+            context.warn(
+                format!("the patch target `{}` matches no object", self.printed),
+                "nothing was patched: check the selector",
+            );
+        }
+        found
     }
 
     /// Name and namespace may be the first or the present ones.
@@ -153,13 +160,14 @@ impl Content {
 }
 
 impl Transformer for Patch {
-    fn apply(&self, resources: &mut Resources, context: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         match (&self.content, &self.target) {
             (Content::Json(operations), Some(target)) => {
-                for index in target.select(resources) {
-                    let resource = resources.get_mut(index);
-                    resource.remember_id();
-                    json6902::patch(resource, operations)?;
+                for index in target.select(resources, context) {
+                    resources.edit(index, |resource| {
+                        resource.remember_id();
+                        json6902::patch(resource, operations)
+                    })?;
                 }
                 Ok(())
             }
@@ -168,13 +176,13 @@ impl Transformer for Patch {
                 let Some(patch) = patches.first() else {
                     return Ok(());
                 };
-                let selected = target.select(resources);
+                let selected = target.select(resources, context);
                 apply_to(resources, &selected, patch, self.changes, context)
             }
             (Content::Strategic(patches), None) => {
                 for patch in patches {
                     let index = find(resources, patch)?;
-                    merge(resources, index, patch, self.changes, context)?;
+                    resources.edit(index, |r| merge(r, patch, self.changes, context))?;
                 }
                 resources.drop_deleted();
                 Ok(())
@@ -219,7 +227,7 @@ impl StrategicMerge {
 }
 
 impl Transformer for StrategicMerge {
-    fn apply(&self, resources: &mut Resources, context: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for patch in &self.patches {
             let index = find(resources, patch)?;
             apply_to(resources, &[index], patch, Allowed::default(), context)?;
@@ -263,7 +271,7 @@ fn apply_to(
     selected: &[usize],
     patch: &Resource,
     changes: Allowed,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<()> {
     let mut patch = patch.clone();
     for field in ["labels", "annotations"] {
@@ -275,7 +283,7 @@ fn apply_to(
         if !api_version.is_empty() {
             set_untyped(&mut patch.object, "apiVersion", &api_version);
         }
-        merge(resources, *index, &patch, changes, context)?;
+        resources.edit(*index, |r| merge(r, &patch, changes, context))?;
     }
     if changes.name || changes.kind {
         resources.drop_deleted();
@@ -286,20 +294,13 @@ fn apply_to(
 
 /// Merges a patch into one object. Kind, name and namespace stay, unless their change is allowed.
 fn merge(
-    resources: &mut Resources,
-    index: usize,
+    resource: &mut Resource,
     patch: &Resource,
     changes: Allowed,
-    context: &Context<'_>,
+    context: &Context,
 ) -> Result<()> {
-    let may_change_id = changes.name || changes.kind;
-    let resource = if may_change_id {
-        resources.get_mut(index)
-    } else {
-        resources.get_mut_keeping_ids(index)
-    };
     let id = resource.id();
-    if may_change_id {
+    if changes.name || changes.kind {
         resource.remember_id();
     }
     let object = std::mem::take(&mut resource.object);

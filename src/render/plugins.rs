@@ -7,6 +7,7 @@ use super::Transformer;
 use super::build::{Accumulated, Build, Layer};
 use super::decode::{Decoder, Record, Strictness};
 use super::error::{Error, Reason, Result};
+use super::fields::set_metadata_text;
 use super::fieldspec::FieldSpec;
 use super::generators::{self, GeneratorArgs, absorb, add_hashes, generate};
 use super::image_name::ImageRule;
@@ -22,18 +23,18 @@ use super::patches::{Patch, StrategicMerge};
 use super::provenance::{self, Origin, Plugin};
 use super::replacements::Replacements;
 use super::replicas::Replicas;
-use super::resource::Resource;
+use super::resource::{Resource, set_metadata_map};
 use super::resources::Resources;
 use super::value_add::ValueAdd;
-use super::{context, manifest};
-use crate::yaml::{Duplicates, Node, Resolver, resolve};
+use super::{Source, context, manifest};
+use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 
 /// Runs the plugins of `generators`.
 ///
 /// # Errors
 /// On a plugin that is not builtin, a configuration that does not fit, and what they return.
 pub(super) fn run_generators(
-    build: &Build<'_>,
+    build: &Build,
     layer: &Layer<'_>,
     all: &mut Accumulated,
 ) -> Result<()> {
@@ -42,6 +43,15 @@ pub(super) fn run_generators(
         let target = match builtin(&resource).map_err(at)?.as_str() {
             "ConfigMapGenerator" => generators::Target::ConfigMap,
             "SecretGenerator" => generators::Target::Secret,
+            "IAMPolicyGenerator" => {
+                let account = decode(&resource, |record| {
+                    service_account(record, resource.source.clone())
+                });
+                let mut account = account.map_err(at)?;
+                account.trail.origin = plugin_origin(&resource);
+                absorb(&mut all.resources, account).map_err(at)?;
+                continue;
+            }
             "HelmChartInflationGenerator" => {
                 return Err(at(forbidden("HelmChartInflationGenerator")));
             }
@@ -68,12 +78,45 @@ pub(super) fn run_generators(
     Ok(())
 }
 
+/// The builtin plugin `IAMPolicyGenerator`: a service account of Google's cloud.
+fn service_account(record: &Record<'_>, source: Source) -> Result<Resource> {
+    let cloud = record.text("cloud");
+    if cloud != "gke" {
+        return Err(
+            Error::failed(format!("the cloud `{cloud}` is not supported"))
+                .hint("`gke` is the only one"),
+        );
+    }
+    let part = |key, field| {
+        record
+            .record(key, "part")
+            .map(|r| r.text(field))
+            .unwrap_or_default()
+    };
+    let (name, project) = (
+        part("serviceAccount", "name"),
+        part("serviceAccount", "projectId"),
+    );
+    let mut object = Mapping::new();
+    object.set("apiVersion", Node::plain("v1"));
+    object.set("kind", Node::plain("ServiceAccount"));
+    set_metadata_text(&mut object, "name", &part("kubernetesService", "name"));
+    let namespace = part("kubernetesService", "namespace");
+    if !namespace.is_empty() {
+        set_metadata_text(&mut object, "namespace", &namespace);
+    }
+    let key = "iam.gke.io/gcp-service-account".to_owned();
+    let value = format!("{name}@{project}.iam.gserviceaccount.com");
+    set_metadata_map(&mut object, "annotations", vec![(key, value)]);
+    Ok(Resource::new(object, source))
+}
+
 /// Runs the plugins of `transformers`.
 ///
 /// # Errors
 /// As [`run_generators`].
 pub(super) fn run_transformers(
-    build: &Build<'_>,
+    build: &Build,
     layer: &Layer<'_>,
     all: &mut Accumulated,
 ) -> Result<()> {
@@ -95,7 +138,7 @@ pub(super) fn run_transformers(
 /// # Errors
 /// As [`run_generators`], and where one changes an object.
 pub(super) fn run_validators(
-    build: &Build<'_>,
+    build: &Build,
     layer: &Layer<'_>,
     all: &mut Accumulated,
 ) -> Result<()> {
@@ -117,7 +160,7 @@ pub(super) fn run_validators(
 
 type Loaded = Vec<(Resource, Box<dyn Transformer>)>;
 
-fn load(build: &Build<'_>, layer: &Layer<'_>, field: &str, entries: &[String]) -> Result<Loaded> {
+fn load(build: &Build, layer: &Layer<'_>, field: &str, entries: &[String]) -> Result<Loaded> {
     let configurations = configurations(build, layer, field, entries)?;
     let load = |resource: Resource| {
         let made = transformer(&resource, layer).map_err(|e| place(e, layer, &resource))?;
@@ -128,7 +171,7 @@ fn load(build: &Build<'_>, layer: &Layer<'_>, field: &str, entries: &[String]) -
 
 /// The configurations: inline YAML, files, or directories that build them. Inline ones come first.
 fn configurations(
-    build: &Build<'_>,
+    build: &Build,
     layer: &Layer<'_>,
     field: &str,
     entries: &[String],
@@ -229,7 +272,7 @@ fn decode<T>(resource: &Resource, read: impl FnOnce(&Record<'_>) -> Result<T>) -
 struct Both(Vec<Box<dyn Transformer>>);
 
 impl Transformer for Both {
-    fn apply(&self, resources: &mut Resources, context: &context::Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &context::Context) -> Result<()> {
         self.0
             .iter()
             .try_for_each(|one| one.apply(resources, context))
@@ -241,7 +284,7 @@ impl Transformer for Both {
 struct Hash;
 
 impl Transformer for Hash {
-    fn apply(&self, resources: &mut Resources, _: &context::Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &context::Context) -> Result<()> {
         add_hashes(resources)
     }
 }

@@ -115,9 +115,17 @@ pub(super) fn record(resources: &mut Resources, transformer: &Origin) {
     }
 }
 
-/// Writes the annotations that were asked for.
+/// Writes the annotations that were asked for; those of the input go.
 pub(super) fn annotate(resources: &mut Resources, origins: bool, transformations: bool) {
     for resource in resources.iter_mut_keeping_ids() {
+        let annotations = resource
+            .object
+            .get_mut("metadata")
+            .and_then(|m| m.get_mut("annotations"));
+        if let Some(Node::Mapping(annotations)) = annotations {
+            annotations.remove(ORIGIN);
+            annotations.remove(TRANSFORMATIONS);
+        }
         let mut set = |key: &str, text: String| {
             let object = &mut resource.object;
             let metadata = object.get_or_insert_with("metadata", || Mapping::new().into());

@@ -34,7 +34,7 @@ struct Replacement {
 enum Value {
     Literal(String),
     Field {
-        source: ReplacementSource,
+        source: Box<ReplacementSource>,
         path: Vec<String>,
     },
 }
@@ -115,7 +115,7 @@ impl Replacement {
                     path => path,
                 };
                 Value::Field {
-                    source: source.clone(),
+                    source: Box::new(source.clone()),
                     path: split(path)?,
                 }
             }
@@ -184,7 +184,7 @@ fn ids(resource: &Resource) -> Vec<Identity> {
 }
 
 impl Transformer for Replacements {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         for replacement in &self.0 {
             let value = replacement.source.find(resources)?;
             for target in &replacement.targets {

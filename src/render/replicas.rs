@@ -19,7 +19,7 @@ pub(super) struct Replicas {
 }
 
 impl Transformer for Replicas {
-    fn apply(&self, resources: &mut Resources, _: &Context<'_>) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         let mut found = false;
         let named = resources.with_any_name(&self.name);
         for spec in &self.specs {

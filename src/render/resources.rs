@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::error::{Error, Reason, Result};
 use super::identity::{Identity, Key};
 use super::limits::MAX_OBJECTS;
+use super::order::Ranks;
 use super::resource::Resource;
 
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when
@@ -16,6 +17,7 @@ pub(super) struct Resources {
     present: Option<HashSet<Key>>,
     any: Option<HashMap<Key, Vec<usize>>>,
     names: Option<HashMap<String, Vec<usize>>>,
+    has_deleted: bool,
 }
 
 impl Resources {
@@ -97,12 +99,6 @@ impl Resources {
         &mut self.list[index]
     }
 
-    /// One object, to change it in any way.
-    pub fn get_mut(&mut self, index: usize) -> &mut Resource {
-        self.forget();
-        &mut self.list[index]
-    }
-
     /// Changes one object in any way; indexes stay where its identity did.
     ///
     /// # Errors
@@ -114,7 +110,10 @@ impl Resources {
     ) -> Result<()> {
         let before = self.list[index].id();
         change(&mut self.list[index])?;
-        if self.list[index].id() != before {
+        if self.list[index].deleted {
+            self.has_deleted = true;
+            self.present = None;
+        } else if self.list[index].id() != before {
             self.forget();
         }
         Ok(())
@@ -130,7 +129,7 @@ impl Resources {
 
     /// Drops deleted objects.
     pub fn drop_deleted(&mut self) {
-        if self.list.iter().any(|resource| resource.deleted) {
+        if std::mem::take(&mut self.has_deleted) {
             self.list.retain(|resource| !resource.deleted);
             self.forget();
         }
@@ -142,11 +141,11 @@ impl Resources {
         self.forget();
     }
 
-    /// Puts them into another order.
-    pub fn sort_by(&mut self, compare: impl Fn(&Identity, &Identity) -> std::cmp::Ordering) {
+    /// Puts them into the order of `ranks`.
+    pub fn sort(&mut self, ranks: &Ranks) {
         let list = std::mem::take(&mut self.list);
-        let mut keyed: Vec<_> = list.into_iter().map(|r| (r.id(), r)).collect();
-        keyed.sort_by(|(a, _), (b, _)| compare(a, b));
+        let mut keyed: Vec<_> = list.into_iter().map(|r| (ranks.key(&r.id()), r)).collect();
+        keyed.sort_by(|(a, _), (b, _)| a.compare(b));
         self.list = keyed.into_iter().map(|(_, resource)| resource).collect();
         self.forget();
     }
@@ -204,11 +203,6 @@ impl Resources {
             .copied()
             .filter(|i| !list[*i].deleted)
             .collect()
-    }
-
-    /// Whether an object has this identity now.
-    pub fn has(&mut self, id: &Identity) -> bool {
-        self.present().contains(&id.key())
     }
 
     fn present(&mut self) -> &mut HashSet<Key> {

@@ -95,10 +95,9 @@ fn read(record: &Record<'_>) -> Vec<(Selector, String, i64)> {
 }
 
 impl Transformer for ValueAdd {
-    fn apply(&self, resources: &mut Resources, context: &Context<'_>) -> Result<()> {
-        let _ = context;
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for target in &self.targets {
-            for index in target.select.select(resources) {
+            for index in target.select.select(resources, context) {
                 resources.edit(index, |resource| {
                     if target.path == "metadata/namespace" {
                         return Namespace {

@@ -12,6 +12,8 @@ pub(super) struct Builder<'a> {
     text: &'a str,
     /// The line of the file that `text` starts at.
     line: u32,
+    /// The line after the last one of `text`, from 0, if its line feed is not in the file.
+    added_end: Option<u64>,
     anchors: HashMap<String, Node>,
     /// Anchors whose node is not finished: an alias to one would contain itself.
     open: Vec<String>,
@@ -27,18 +29,21 @@ struct Size {
 }
 
 impl<'a> Builder<'a> {
-    /// For the first document of `text`, which starts at `line` of its file.
-    pub(super) fn new(text: &'a str, line: u32) -> Self {
+    /// For the first document of `text`, which starts at `line` of its file. If the line feed at
+    /// its end was `added`, it belongs to no scalar.
+    pub(super) fn new(text: &'a str, line: u32, added: bool) -> Self {
         let mut parser = Parser::new();
         parser.set_encoding(Encoding::Utf8);
         parser.set_input(text.as_bytes());
-        let added = Size::default();
+        let added_end = added.then(|| text.matches('\n').count() as u64);
+        let (anchors, open, added) = (HashMap::new(), Vec::new(), Size::default());
         Self {
             parser,
             text,
             line,
-            anchors: HashMap::new(),
-            open: Vec::new(),
+            added_end,
+            anchors,
+            open,
             added,
         }
     }
@@ -60,15 +65,26 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Looks at what follows the document: nobody reads it, but go-yaml v3 refuses it where it is
+    /// nothing like YAML.
+    pub(super) fn look_behind(&mut self) -> Result<(), Error> {
+        match self.parser.parse() {
+            Err(error) if error.kind() == ErrorKind::Scanner => Err(self.error(&error)),
+            _ => Ok(()),
+        }
+    }
+
     fn next(&mut self) -> Result<Event, Error> {
-        self.parser.parse().map_err(|error| {
-            let line = match (error.kind(), error.problem_mark()) {
-                (ErrorKind::Reader, _) => self.line_of_control_character(),
-                (_, Some(mark)) => self.line_of(mark),
-                _ => 0,
-            };
-            Error::new(line, error.problem())
-        })
+        self.parser.parse().map_err(|error| self.error(&error))
+    }
+
+    fn error(&self, error: &libyaml_safer::Error) -> Error {
+        let line = match (error.kind(), error.problem_mark()) {
+            (ErrorKind::Reader, _) => self.line_of_control_character(),
+            (_, Some(mark)) => self.line_of(mark),
+            _ => 0,
+        };
+        Error::new(line, error.problem())
     }
 
     fn line_of(&self, mark: Mark) -> u32 {
@@ -97,11 +113,15 @@ impl<'a> Builder<'a> {
             EventData::Scalar {
                 anchor,
                 tag,
-                value,
+                mut value,
                 style,
                 ..
             } => {
-                let tag = tag.map(|tag| short_tag(&tag));
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                if block && self.added_end == Some(event.end_mark.line) {
+                    self.take_added_end(&mut value);
+                }
+                let tag = tag.filter(|tag| tag != "!").map(|tag| short_tag(&tag));
                 let scalar = Scalar {
                     text: value,
                     style: style_of(style),
@@ -117,6 +137,22 @@ impl<'a> Builder<'a> {
                 builder.mapping(line, depth).map(Into::into)
             }),
             _ => Err(Error::new(line, "a value was expected")),
+        }
+    }
+
+    /// Takes the line feed that is not in the file from a block at its end.
+    fn take_added_end(&self, value: &mut String) {
+        let blank = |text: &str| text.chars().all(char::is_whitespace);
+        let last_line = |text: &str| text.rsplit('\n').next().is_some_and(|line| !blank(line));
+        let only_blanks = |text: &str| !text.ends_with('\n') && !last_line(text);
+        let Some(before) = value.strip_suffix('\n') else {
+            return;
+        };
+        let in_file = &self.text[..self.text.len() - 1];
+        // A last line without content only counts where all line feeds are kept.
+        if before.is_empty() || before.ends_with('\n') || last_line(in_file) || only_blanks(before)
+        {
+            value.pop();
         }
     }
 

@@ -21,3 +21,6 @@ pub use error::Error;
 pub use node::{Mapping, Node, Scalar, Sequence, Style};
 pub use read::{read_documents, read_first_document};
 pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar};
+
+#[cfg(test)]
+mod tests;

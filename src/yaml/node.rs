@@ -1,7 +1,7 @@
 //! A YAML document as a tree that keeps the text and the style of every scalar, so that what it
 //! means can be decided later, by one [`Resolver`](super::Resolver) or the other.
 
-use std::fmt;
+mod debug;
 
 use serde_json::Value;
 
@@ -376,34 +376,5 @@ impl FromIterator<(Scalar, Node)> for Mapping {
             entries: entries.into_iter().collect(),
             line: 0,
         }
-    }
-}
-
-// Debug output ends up in logs and panics, and scalars may be secrets: it shows the shape only.
-impl fmt::Debug for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Scalar(scalar) => scalar.fmt(f),
-            Self::Sequence(sequence) => sequence.fmt(f),
-            Self::Mapping(mapping) => mapping.fmt(f),
-        }
-    }
-}
-
-impl fmt::Debug for Scalar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<{:?} {} bytes>", self.style, self.text.len())
-    }
-}
-
-impl fmt::Debug for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.items).finish()
-    }
-}
-
-impl fmt::Debug for Mapping {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter()).finish()
     }
 }

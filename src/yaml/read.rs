@@ -22,7 +22,7 @@ pub fn read_documents(bytes: &[u8]) -> Result<Vec<Node>, Error> {
         let document = separator
             .as_ref()
             .map_or(rest, |found| &rest[..found.start]);
-        if let Some(node) = document_at(document, line)? {
+        if let Some(node) = document_at(document, line, true)? {
             documents.push(node);
         }
         let Some(found) = separator else {
@@ -41,7 +41,7 @@ pub fn read_documents(bytes: &[u8]) -> Result<Vec<Node>, Error> {
 /// # Errors
 /// The first mistake, with its line in the file.
 pub fn read_first_document(bytes: &[u8]) -> Result<Option<Node>, Error> {
-    document_at(&text(bytes)?, 1)
+    document_at(&text(bytes)?, 1, false)
 }
 
 /// The text of a file: UTF-8 without byte order mark, lines ended by a line feed.
@@ -87,23 +87,30 @@ fn lines(text: &str) -> u32 {
     u32::try_from(text.bytes().filter(|b| *b == b'\n').count()).unwrap_or(u32::MAX)
 }
 
-/// The first document in `text`, which starts at `line` of its file.
-fn document_at(text: &str, line: u32) -> Result<Option<Node>, Error> {
+/// The first document in `text`, which starts at `line` of its file. What follows it is looked
+/// at if it `ends` there.
+fn document_at(text: &str, line: u32, ends: bool) -> Result<Option<Node>, Error> {
     // Most documents without content are comments or nothing; no need to ask the parser.
     let blank = |line: &str| line.trim_start_matches(' ').is_empty() || line.starts_with('#');
     if text.lines().all(blank) {
         return Ok(None);
     }
-    let with_end;
-    let text = if text.ends_with('\n') {
-        text
+    // The parser panics on a block scalar that ends without a line feed.
+    let added = !text.ends_with('\n');
+    let text: Cow<'_, str> = if added {
+        format!("{text}\n").into()
     } else {
-        // The parser panics on a block scalar that ends without a line feed.
-        with_end = format!("{text}\n");
-        &with_end
+        text.into()
     };
     // libyaml-safer is known to panic on a few malformed inputs; it has no state to corrupt.
-    let read = catch_unwind(AssertUnwindSafe(|| Builder::new(text, line).document()));
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let mut builder = Builder::new(&text, line, added);
+        let node = builder.document()?;
+        if ends {
+            builder.look_behind()?;
+        }
+        Ok(node)
+    }));
     let node = read.unwrap_or_else(|_| Err(Error::new(line, "malformed YAML")))?;
     Ok(node.filter(|node| !node.is_null()))
 }

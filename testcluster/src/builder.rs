@@ -260,6 +260,9 @@ fn controller_manager(
         flag("--leader-elect", false),
         flag("--secure-port", 0),
         flag("--controllers", "*,-nodeipam"),
+        // On a busy machine KWOK's heartbeats come late. A node that is given up takes its pods with
+        // it, and KWOK does not make them ready again.
+        flag("--node-monitor-grace-period", "1h"),
     ];
     let program = binaries.control_plane("kube-controller-manager")?;
     run(Component::ControllerManager, &program, args, dir)

@@ -136,18 +136,56 @@ fn conflict(key: &str, error: Error) -> Error {
 
 /// The configuration that a layer has gathered. Layers without `configurations` and `crds` share the
 /// built-in one, so that merging them costs nothing.
+///
+/// It starts empty, not built-in: what is merged first shadows what comes later, and a spec for one
+/// kind shadows the built-in one for every kind. Restricting `namePrefix` to some kinds works so.
 #[derive(Debug, Clone)]
-pub(super) struct Layered(pub Arc<FieldConfig>);
+pub(super) struct Layered {
+    builtin: Arc<FieldConfig>,
+    gathered: Option<Arc<FieldConfig>>,
+}
 
 impl Layered {
-    /// Adds what another layer brings.
+    /// Nothing yet.
+    pub fn new(builtin: &Arc<FieldConfig>) -> Self {
+        Self {
+            builtin: builtin.clone(),
+            gathered: None,
+        }
+    }
+
+    /// What was gathered.
+    pub fn get(&self) -> &FieldConfig {
+        self.gathered.as_deref().unwrap_or(&self.builtin)
+    }
+
+    /// Adds one configuration.
+    ///
+    /// # Errors
+    /// As [`FieldConfig::merge`].
+    pub fn add(&mut self, config: &Arc<FieldConfig>) -> Result<()> {
+        // the built-in one merged with itself, or with nothing, stays as it is
+        match &mut self.gathered {
+            None if Arc::ptr_eq(&self.builtin, config) => self.gathered = Some(config.clone()),
+            None => {
+                let mut merged = FieldConfig::default();
+                merged.merge((**config).clone())?;
+                self.gathered = Some(Arc::new(merged));
+            }
+            Some(gathered) if Arc::ptr_eq(gathered, config) => {}
+            Some(gathered) => Arc::make_mut(gathered).merge((**config).clone())?,
+        }
+        Ok(())
+    }
+
+    /// Adds what another layer gathered.
     ///
     /// # Errors
     /// As [`FieldConfig::merge`].
     pub fn absorb(&mut self, other: &Self) -> Result<()> {
-        if Arc::ptr_eq(&self.0, &other.0) {
-            return Ok(());
-        }
-        Arc::make_mut(&mut self.0).merge((*other.0).clone())
+        other
+            .gathered
+            .as_ref()
+            .map_or(Ok(()), |config| self.add(config))
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::error::{Error, Reason, Result};
 use super::super::resource::Resource;
 use super::super::resources::Resources;
-use super::super::{fields, go_json};
+use super::super::{Generated, fields, go_json};
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 
 /// Appends the hash to every name that wants one.
@@ -15,11 +15,15 @@ use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 /// On content that cannot be written as JSON.
 pub(in super::super) fn add_hashes(resources: &mut Resources) -> Result<()> {
     for resource in resources.iter_mut() {
+        let name = resource.name().to_owned();
+        if let Some(generated) = &mut resource.generated {
+            generated.base_name.clone_from(&name);
+        }
         if resource.trail.needs_hash {
             let hash = hash(resource)?;
             resource.remember_id();
-            let name = format!("{}-{hash}", resource.name());
-            resource.set_name(&name);
+            resource.set_name(&format!("{name}-{hash}"));
+            resource.generated = Some(Generated { base_name: name });
         }
     }
     Ok(())

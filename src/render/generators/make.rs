@@ -119,7 +119,7 @@ fn set_config_map_data(object: &mut Mapping, pairs: Pairs) {
 fn set_secret_data(object: &mut Mapping, pairs: Pairs) {
     let data: Mapping = pairs
         .into_iter()
-        .map(|(key, value)| (plain_if_text(&key), Node::Scalar(string(encode(&value)))))
+        .map(|(key, value)| (Scalar::plain(key), Node::Scalar(string(encode(&value)))))
         .collect();
     object.set("data", data);
 }
@@ -237,7 +237,7 @@ fn merge_data(new: &mut Mapping, old: &Mapping, field: &str) {
     entries.sort();
     let data: Mapping = entries
         .into_iter()
-        .map(|(key, value)| (plain_if_text(&key), Node::Scalar(string(value))))
+        .map(|(key, value)| (Scalar::plain(key), Node::Scalar(string(value))))
         .collect();
     new.set(field, data);
 }

@@ -1,5 +1,6 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
 use super::super::error::{Error, Result};
@@ -16,8 +17,8 @@ pub(super) struct Candidate {
     pub name: String,
     /// The present namespace, empty where none is written.
     pub namespace: String,
-    /// For messages.
-    pub printed: String,
+    /// The effective namespace of the beginning.
+    first_namespace: String,
     kind: String,
     effective_namespace: String,
     past: Vec<Identity>,
@@ -26,17 +27,24 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    fn new(resource: &Resource) -> Self {
-        let id = resource.id();
+    fn new(resource: &Resource, id: Identity, past: Vec<Identity>, first: String) -> Self {
         Self {
-            name: id.name.clone(),
-            namespace: id.namespace.clone(),
-            printed: id.to_string(),
-            kind: id.gvk.kind.clone(),
             effective_namespace: id.effective_namespace().to_owned(),
-            past: resource.past_ids(),
+            name: id.name,
+            namespace: id.namespace,
+            first_namespace: first,
+            kind: id.gvk.kind,
+            past,
             prefixes: resource.trail.prefixes.clone(),
             suffixes: resource.trail.suffixes.clone(),
+        }
+    }
+
+    /// The present identity, for messages.
+    pub fn printed(&self) -> String {
+        match self.namespace.as_str() {
+            "" => format!("{}/{}", self.kind, self.name),
+            namespace => format!("{}/{namespace}/{}", self.kind, self.name),
         }
     }
 
@@ -46,13 +54,17 @@ impl Candidate {
     }
 }
 
+/// How many objects of one former name are looked through before an index by namespace is made.
+const FEW: usize = 16;
+
 /// All of them, by their former names.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     list: Vec<Candidate>,
     by_name: HashMap<String, Vec<usize>>,
-    by_name_and_namespace: HashMap<(String, String), Vec<usize>>,
-    by_name_and_first_namespace: HashMap<(String, String), Vec<usize>>,
+    /// By name and present namespace, and by name and first namespace: for names that many have,
+    /// such as those of one application in many namespaces.
+    by_namespace: OnceCell<[HashMap<(String, String), Vec<usize>>; 2]>,
     /// For every namespace that an object started in, the namespaces in which such objects are.
     now_in: HashMap<String, HashSet<(String, String)>>,
 }
@@ -62,33 +74,22 @@ impl Candidates {
     pub fn new<'a>(resources: impl Iterator<Item = &'a Resource>) -> Self {
         let mut all = Self::default();
         for resource in resources {
-            let first = resource.original_id().effective_namespace().to_owned();
+            let past = resource.past_ids();
             let id = resource.id();
+            let first = past.first().unwrap_or(&id).effective_namespace().to_owned();
             let now = (id.effective_namespace().to_owned(), id.namespace.clone());
             all.now_in.entry(first.clone()).or_default().insert(now);
-            if resource.trail.past.is_empty() {
+            if past.is_empty() {
                 continue;
             }
             let place = all.list.len();
-            let candidate = Candidate::new(resource);
-            let now = candidate.effective_namespace.clone();
-            let mut names: Vec<_> = candidate.past.iter().map(|id| id.name.clone()).collect();
-            names.sort();
-            names.dedup();
-            for name in names {
-                let first_key = (name.clone(), first.clone());
-                all.by_name_and_first_namespace
-                    .entry(first_key)
-                    .or_default()
-                    .push(place);
-                let key = (name.clone(), now.clone());
-                all.by_name_and_namespace
-                    .entry(key)
-                    .or_default()
-                    .push(place);
-                all.by_name.entry(name).or_default().push(place);
+            for former in &past {
+                let places = all.by_name.entry(former.name.clone()).or_default();
+                if places.last() != Some(&place) {
+                    places.push(place);
+                }
             }
-            all.list.push(candidate);
+            all.list.push(Candidate::new(resource, id, past, first));
         }
         all
     }
@@ -100,15 +101,20 @@ impl Candidates {
 
     /// Those that were once called `name`, as far as the referrer can see them.
     pub fn named(&self, view: &View, name: &str) -> Vec<&Candidate> {
-        if view.cluster_scoped {
-            return self.pick(self.by_name.get(name).into_iter().flatten());
-        }
-        let namespaces = view.namespaces();
-        let lists = namespaces.iter().filter_map(|ns| {
-            self.by_name_and_namespace
-                .get(&(name.to_owned(), ns.clone()))
-        });
-        let mut found = self.pick(lists.flatten());
+        let Some(all) = self.by_name.get(name) else {
+            return Vec::new();
+        };
+        let mut found = if view.cluster_scoped || all.len() <= FEW {
+            self.pick(all.iter())
+        } else {
+            let [now, _] = self.indexes();
+            let key = |namespace| (name.to_owned(), namespace);
+            let lists = view
+                .namespaces()
+                .into_iter()
+                .filter_map(|ns| now.get(&key(ns)));
+            self.pick(lists.flatten())
+        };
         found.retain(|c| view.sees(c));
         found
     }
@@ -116,6 +122,9 @@ impl Candidates {
     /// The same with a namespace that is written next to the name: the one that the object started
     /// in, or, where nothing started there, the one that it is in.
     pub fn named_in(&self, view: &View, name: &str, namespace: &str) -> Vec<&Candidate> {
+        let Some(all) = self.by_name.get(name) else {
+            return Vec::new();
+        };
         if namespace == NOT_A_NAMESPACE {
             return Vec::new();
         }
@@ -123,15 +132,49 @@ impl Candidates {
             now.iter()
                 .any(|(effective, written)| view.sees_namespace(effective, written))
         });
-        let key = (name.to_owned(), namespace.to_owned());
-        let index = if started_here {
-            &self.by_name_and_first_namespace
+        let mut found = if all.len() <= FEW {
+            self.pick(all.iter())
         } else {
-            &self.by_name_and_namespace
+            let [now, first] = self.indexes();
+            let index = if started_here { first } else { now };
+            let key = (name.to_owned(), namespace.to_owned());
+            self.pick(index.get(&key).into_iter().flatten())
         };
-        let mut found = self.pick(index.get(&key).into_iter().flatten());
-        found.retain(|c| view.sees(c));
+        found.retain(|c| {
+            let in_it = if started_here {
+                &c.first_namespace
+            } else {
+                &c.effective_namespace
+            };
+            in_it == namespace && view.sees(c)
+        });
         found
+    }
+
+    fn indexes(&self) -> &[HashMap<(String, String), Vec<usize>>; 2] {
+        self.by_namespace.get_or_init(|| {
+            let [mut now, mut first] = [HashMap::new(), HashMap::new()];
+            for (place, candidate) in self.list.iter().enumerate() {
+                let mut names: Vec<_> = candidate.past.iter().map(|id| &id.name).collect();
+                names.dedup();
+                for name in names {
+                    if self
+                        .by_name
+                        .get(name)
+                        .is_none_or(|places| places.len() <= FEW)
+                    {
+                        continue;
+                    }
+                    let mut add = |index: &mut HashMap<_, Vec<usize>>, namespace: &str| {
+                        let key = (name.clone(), namespace.to_owned());
+                        index.entry(key).or_default().push(place);
+                    };
+                    add(&mut now, &candidate.effective_namespace);
+                    add(&mut first, &candidate.first_namespace);
+                }
+            }
+            [now, first]
+        })
     }
 
     fn pick<'a>(&'a self, places: impl Iterator<Item = &'a usize>) -> Vec<&'a Candidate> {

@@ -30,7 +30,9 @@ pub(super) fn fix_references(
 ) -> Result<()> {
     let candidates = Candidates::new(resources.iter());
     if candidates.is_empty() {
-        return Ok(());
+        return resources
+            .iter()
+            .try_for_each(|resource| View::new(resource).map(drop));
     }
     let table = Table::new(references);
     for resource in resources.iter_mut_keeping_ids() {
@@ -204,7 +206,7 @@ impl Search<'_> {
             None => Ok(None),
             Some((first, rest)) if rest.iter().all(|other| same(first, other)) => Ok(Some(first)),
             Some(_) => {
-                let ids: Vec<_> = found.iter().map(|c| format!("`{}`", c.printed)).collect();
+                let ids: Vec<_> = found.iter().map(|c| format!("`{}`", c.printed())).collect();
                 Err(Error::failed(format!(
                     "the name may mean {}",
                     ids.join(" or ")

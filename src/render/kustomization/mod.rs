@@ -1,18 +1,25 @@
 //! The kustomization file as a value: every field that kustomize v5.8 knows, decoded with its
 //! strictness.
 
+mod entries;
+mod mistakes;
+
 use std::collections::BTreeMap;
 
-use super::decode::{Decoder, Misfit, Record, Step, Strictness};
+use super::decode::{Decoder, Record, Step, Strictness};
 use super::error::{Error, Reason, Result};
-use super::fieldspec::FieldSpec;
-use super::generators::{GeneratorArgs, GeneratorOptions, Sources};
+use super::generators::{GeneratorArgs, GeneratorOptions};
 use super::image_name::ImageChange;
 use super::order::{Order, Ranks};
-use super::select::Selector;
-use crate::error::{Diagnostic, Diagnostics};
-use crate::object::Gvk;
+use crate::error::Diagnostic;
 use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
+use mistakes::line_of;
+
+pub(super) use entries::{
+    FieldOptions, LabelEntry, PatchEntry, ReplacementEntry, ReplacementSource, ReplacementTarget,
+    ReplicaEntry, VarEntry, field_spec, gvk, image, selector,
+};
+pub(super) use mistakes::{misfits, yaml_error};
 
 /// The names under which a kustomization file is found.
 pub(super) const FILE_NAMES: [&str; 3] =
@@ -63,77 +70,6 @@ pub(super) struct Kustomization {
     /// What is deprecated in it.
     pub warnings: Vec<Diagnostic>,
     root: Option<Node>,
-}
-
-/// One entry of `labels`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct LabelEntry {
-    pub pairs: BTreeMap<String, String>,
-    pub include_selectors: bool,
-    pub include_templates: bool,
-    pub fields: Vec<FieldSpec>,
-}
-
-/// One entry of `patches` or `patchesJson6902`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct PatchEntry {
-    pub path: String,
-    pub patch: String,
-    pub target: Option<Selector>,
-    pub allow_name_change: bool,
-    pub allow_kind_change: bool,
-}
-
-/// One entry of `replicas`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct ReplicaEntry {
-    pub name: String,
-    pub count: i64,
-}
-
-/// One entry of `replacements`, in place or in a file.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct ReplacementEntry {
-    pub path: String,
-    pub source: Option<ReplacementSource>,
-    pub source_value: Option<String>,
-    /// None where the field is missing.
-    pub targets: Option<Vec<ReplacementTarget>>,
-}
-
-/// Where a replacement takes its value from.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct ReplacementSource {
-    pub selector: Selector,
-    pub field_path: String,
-    pub options: FieldOptions,
-}
-
-/// Where a replacement writes its value to.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct ReplacementTarget {
-    pub select: Option<Selector>,
-    pub reject: Vec<Selector>,
-    pub field_paths: Vec<String>,
-    pub options: FieldOptions,
-}
-
-/// Which part of a field is meant, and whether the field is made.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct FieldOptions {
-    pub delimiter: String,
-    pub index: i64,
-    pub create: bool,
-}
-
-/// One entry of `vars`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct VarEntry {
-    pub name: String,
-    pub gvk: Option<Gvk>,
-    pub object_name: String,
-    pub namespace: String,
-    pub field_path: String,
 }
 
 impl Kustomization {
@@ -317,189 +253,6 @@ fn type_meta(record: &Record<'_>) -> Kind {
     meant
 }
 
-impl LabelEntry {
-    fn read(record: &Record<'_>) -> Self {
-        Self {
-            pairs: record.text_map("pairs"),
-            include_selectors: record.flag("includeSelectors"),
-            include_templates: record.flag("includeTemplates"),
-            fields: record.records("fields", "field spec", field_spec),
-        }
-    }
-}
-
-/// Reads one field spec.
-pub(super) fn field_spec(record: &Record<'_>) -> FieldSpec {
-    FieldSpec {
-        gvk: gvk(record),
-        path: record.text("path"),
-        create: record.flag("create"),
-    }
-}
-
-/// Reads group, version and kind.
-pub(super) fn gvk(record: &Record<'_>) -> Gvk {
-    Gvk {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
-    }
-}
-
-impl PatchEntry {
-    /// Reads one patch; also the configuration of the plugin is one.
-    pub fn read(record: &Record<'_>) -> Self {
-        let options = record.record("options", "patch options");
-        let flag = |key| options.as_ref().is_some_and(|options| options.flag(key));
-        let entry = Self {
-            path: record.text("path"),
-            patch: record.text("patch"),
-            target: record.record("target", "target").map(|r| {
-                let selector = selector(&r);
-                r.finish();
-                selector
-            }),
-            allow_name_change: flag("allowNameChange"),
-            allow_kind_change: flag("allowKindChange"),
-        };
-        if let Some(options) = options {
-            options.finish();
-        }
-        entry
-    }
-}
-
-/// Reads a selector.
-pub(super) fn selector(record: &Record<'_>) -> Selector {
-    Selector {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
-        name: record.text("name"),
-        namespace: record.text("namespace"),
-        annotation_selector: record.text("annotationSelector"),
-        label_selector: record.text("labelSelector"),
-    }
-}
-
-impl ReplicaEntry {
-    /// Reads one entry.
-    pub fn read(record: &Record<'_>) -> Self {
-        Self {
-            name: record.text("name"),
-            count: record.integer("count"),
-        }
-    }
-}
-
-/// Reads one image entry.
-pub(super) fn image(record: &Record<'_>) -> ImageChange {
-    ImageChange {
-        name: record.text("name"),
-        new_name: record.text("newName"),
-        tag_suffix: record.text("tagSuffix"),
-        new_tag: record.text("newTag"),
-        digest: record.text("digest"),
-    }
-}
-
-impl ReplacementEntry {
-    /// Reads one entry.
-    pub fn read(record: &Record<'_>) -> Self {
-        Self {
-            path: record.text("path"),
-            source: record.record("source", "replacement source").map(|r| {
-                let source = ReplacementSource {
-                    selector: identity_selector(&r),
-                    field_path: r.text("fieldPath"),
-                    options: FieldOptions::read(&r),
-                };
-                r.finish();
-                source
-            }),
-            source_value: record.text_if_any("sourceValue"),
-            targets: record
-                .has("targets")
-                .then(|| record.records("targets", "replacement target", ReplacementTarget::read)),
-        }
-    }
-}
-
-/// A source is found by its identity alone.
-fn identity_selector(record: &Record<'_>) -> Selector {
-    Selector {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
-        name: record.text("name"),
-        namespace: record.text("namespace"),
-        ..Selector::default()
-    }
-}
-
-impl ReplacementTarget {
-    fn read(record: &Record<'_>) -> Self {
-        Self {
-            select: record.record("select", "selector").map(|r| {
-                let selector = selector(&r);
-                r.finish();
-                selector
-            }),
-            reject: record.records("reject", "selector", selector),
-            field_paths: record.texts("fieldPaths"),
-            options: FieldOptions::read(record),
-        }
-    }
-}
-
-impl FieldOptions {
-    fn read(parent: &Record<'_>) -> Self {
-        let Some(record) = parent.record("options", "replacement options") else {
-            return Self::default();
-        };
-        record.text("encoding");
-        let options = Self {
-            delimiter: record.text("delimiter"),
-            index: record.integer("index"),
-            create: record.flag("create"),
-        };
-        record.finish();
-        options
-    }
-}
-
-impl VarEntry {
-    fn read(record: &Record<'_>) -> Self {
-        let mut entry = Self {
-            name: record.text("name"),
-            ..Self::default()
-        };
-        if let Some(object) = record.record("objref", "objref") {
-            let mut gvk = gvk(&object);
-            let api_version = object.text("apiVersion");
-            if !api_version.is_empty() {
-                match api_version.split('/').collect::<Vec<_>>()[..] {
-                    [group, version] => (gvk.group, gvk.version) = (group.into(), version.into()),
-                    [version] => gvk.version = version.into(),
-                    _ => {}
-                }
-            }
-            entry.gvk = Some(gvk);
-            entry.object_name = object.text("name");
-            entry.namespace = object.text("namespace");
-            object.finish();
-        }
-        if let Some(field) = record.record("fieldref", "fieldref") {
-            entry.field_path = field.text("fieldPath");
-            field.finish();
-        }
-        if entry.field_path.is_empty() {
-            entry.field_path = "metadata.name".into();
-        }
-        entry
-    }
-}
-
 fn sort_order(record: &Record<'_>) -> Order {
     let order = record.text("order");
     let lists = record
@@ -566,73 +319,4 @@ fn empty(path: &str) -> Error {
     Error::failed("the kustomization is empty")
         .hint("name at least `resources`")
         .within(path)
-}
-
-/// A YAML mistake with its place.
-pub(super) fn yaml_error(error: &crate::yaml::Error, path: &str) -> Error {
-    let diagnostic = Diagnostic::new(path, error.message.clone()).at(error.line);
-    Error::Mistake {
-        reason: Reason::YamlInvalid,
-        diagnostics: diagnostic.into(),
-    }
-}
-
-/// Mistakes with the lines that `root` has for them.
-pub(super) fn misfits(mistakes: Vec<Misfit>, root: &Node, path: &str) -> Error {
-    let reason = mistakes.first().map_or(Reason::RenderFailed, |m| m.reason);
-    let mut diagnostics = Diagnostics::default();
-    for misfit in mistakes {
-        let line = line_of(root, &misfit.place);
-        let field = printed_place(&misfit.place);
-        let message = match misfit.reason {
-            Reason::RenderFailed if !field.is_empty() => format!("`{field}`: {}", misfit.message),
-            _ => misfit.message,
-        };
-        let mut diagnostic = Diagnostic::new(path, message).at((line > 0).then_some(line));
-        diagnostic.hint = misfit.hint;
-        diagnostics.push(diagnostic);
-    }
-    diagnostics.0.sort();
-    Error::Mistake {
-        reason,
-        diagnostics,
-    }
-}
-
-/// `patches[0].target`
-fn printed_place(place: &[Step]) -> String {
-    let mut text = String::new();
-    for step in place {
-        match step {
-            Step::Key(key) if text.is_empty() => text.push_str(key),
-            Step::Key(key) => {
-                text.push('.');
-                text.push_str(key);
-            }
-            Step::Index(i) => text.push_str(&format!("[{i}]")),
-        }
-    }
-    text
-}
-
-/// The line of a place: of the key, or of the nearest node above that has one.
-fn line_of(root: &Node, place: &[Step]) -> u32 {
-    let (mut at, mut line) = (root, root.line());
-    for step in place {
-        let next = match (step, at) {
-            (Step::Key(key), Node::Mapping(mapping)) => {
-                let same = |k: &str| k == key || k.eq_ignore_ascii_case(key);
-                mapping
-                    .entries
-                    .iter()
-                    .rfind(|(k, _)| same(&k.text))
-                    .map(|(k, v)| (k.line, v))
-            }
-            (Step::Index(i), Node::Sequence(list)) => list.items.get(*i).map(|n| (n.line(), n)),
-            _ => None,
-        };
-        let Some((new_line, node)) = next else { break };
-        (line, at) = (new_line, node);
-    }
-    line
 }

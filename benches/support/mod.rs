@@ -1,0 +1,275 @@
+//! What all benches need: a control plane, a Git server, the agent, and the audit log's clock.
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![allow(dead_code, reason = "each bench uses a part of this")]
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use towline::agent::{Options, Timing, run};
+use towline::api::Application;
+use towline::cluster::{KubeCluster, connect_with};
+use towline::git::{AllowedSchemes, Scheme};
+use towline_testcluster::{AuditEvent, AuditMark, ControlPlane, GitRepo, GitServer};
+
+/// This package.
+pub const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
+/// The namespace that everything is deployed to.
+pub const TARGET: &str = "bench";
+/// The agent, as the audit log names it.
+const AGENT: &str = "system:serviceaccount:towline-system:towline";
+const NAMESPACE: &str = "towline-system";
+const NAME: &str = "bench";
+
+/// A cluster with an agent that keeps one Application.
+pub struct World {
+    /// The control plane.
+    pub plane: ControlPlane,
+    /// Serves [`World::repo`] as `config.git`.
+    pub server: GitServer,
+    /// The config repository.
+    pub repo: GitRepo,
+    /// A connection as admin; the agent has one of its own.
+    pub client: kube::Client,
+    applications: Api<Application>,
+    stop: watch::Sender<bool>,
+    agent: JoinHandle<anyhow::Result<()>>,
+    /// For caches; removed at the end.
+    pub dir: tempfile::TempDir,
+}
+
+impl World {
+    /// Starts everything and waits until the Application is Synced and Healthy. `path` is that of
+    /// the Application in the repository, which `fill` writes.
+    pub async fn start(
+        path: &str,
+        interval: &str,
+        fill: impl FnOnce(&GitRepo) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let dir = tempfile::tempdir()?;
+        let plane = ControlPlane::builder().start()?;
+        plane.wait_nodes()?;
+        let server = GitServer::start_http(dir.path())?;
+        let repo = GitRepo::init(dir.path().join("config.git"))?;
+        fill(&repo)?;
+        repo.commit("The beginning")?;
+        for file in ["namespace", "crd", "service-account", "rbac"] {
+            let file = format!("{PACKAGE}/manifests/{file}.yaml");
+            plane.kubectl(&["apply", "--server-side", "-f", &file])?;
+        }
+        plane.kubectl(&[
+            "wait",
+            "--for=condition=Established",
+            "crd/applications.towline.dev",
+        ])?;
+        let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "towline")?;
+        let cluster = KubeCluster::new(connect_with(&kubeconfig).await?);
+        let options = Options {
+            namespace: NAMESPACE.into(),
+            install_id: NAMESPACE.into(),
+            application_namespaces: Vec::new(),
+            cache_dir: dir.path().join("agent-cache"),
+            allow_schemes: AllowedSchemes::with([Scheme::Http]),
+            lease_name: "towline".into(),
+            identity: "bench".into(),
+            timing: Timing::default(),
+            deployment: None,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let agent = tokio::spawn(run(Arc::new(cluster), options, listener, stopped));
+        let client = connect_with(&plane.kubeconfig()).await?;
+        let applications = Api::namespaced(client.clone(), NAMESPACE);
+        let world = Self {
+            plane,
+            server,
+            repo,
+            client,
+            applications,
+            stop,
+            agent,
+            dir,
+        };
+        let application = world.application(path, interval)?;
+        world
+            .applications
+            .create(&kube::api::PostParams::default(), &application)
+            .await?;
+        world.settled().await?;
+        Ok(world)
+    }
+
+    fn application(&self, path: &str, interval: &str) -> anyhow::Result<Application> {
+        Ok(serde_json::from_value(json!({
+            "apiVersion": "towline.dev/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "spec": {
+                "source": {
+                    "repoURL": self.server.url("config.git"),
+                    "targetRevision": "main",
+                    "path": path,
+                    "interval": interval,
+                },
+                "destination": {"namespace": TARGET},
+                "syncPolicy": {
+                    "automated": {"prune": true, "selfHeal": true},
+                    "syncOptions": ["CreateNamespace=true"],
+                },
+            },
+        }))?)
+    }
+
+    /// Waits until the newest commit is Synced and Healthy.
+    pub async fn settled(&self) -> anyhow::Result<()> {
+        let head = self.repo.head()?;
+        self.wait("the Application to be Synced and Healthy", |application| {
+            let status = application.status.clone().unwrap_or_default();
+            status.sync.revision == head
+                && status.sync.status == "Synced"
+                && status.health.status == "Healthy"
+        })
+        .await
+    }
+
+    /// Annotates the Application with a request.
+    pub async fn ask(&self, key: &str, value: &str) -> anyhow::Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        self.applications
+            .patch(NAME, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
+    /// Waits for the Application to be so.
+    pub async fn wait(&self, what: &str, is: impl Fn(&Application) -> bool) -> anyhow::Result<()> {
+        for _ in 0..3_000 {
+            let application = self.applications.get(NAME).await?;
+            if is(&application) {
+                return Ok(());
+            }
+            ensure!(!self.agent.is_finished(), "the agent ended");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let status = self
+            .applications
+            .get(NAME)
+            .await?
+            .status
+            .unwrap_or_default();
+        anyhow::bail!(
+            "waited a minute for {what}; conditions: {:?}",
+            status.conditions
+        )
+    }
+
+    /// What the agent asked of the API server since `mark`, its Lease left out.
+    pub fn asked_by_agent(&self, mark: AuditMark) -> anyhow::Result<Vec<AuditEvent>> {
+        let mut events = self.plane.audit_events(mark)?;
+        events.retain(|event| event.user == AGENT && event.resource != "leases");
+        Ok(events)
+    }
+
+    /// Ends the agent.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let _ = self.stop.send(true);
+        self.agent.await.context("the agent broke down")?
+    }
+}
+
+/// 101 ConfigMaps, each in a file of its own, and their kustomization.
+pub fn hundred_and_one(repo: &GitRepo) -> anyhow::Result<()> {
+    let mut kustomization = "resources:\n".to_owned();
+    for number in 0..101 {
+        repo.write(&format!("app/c{number}.yaml"), &config_map(number, "first"))?;
+        kustomization.push_str(&format!("  - c{number}.yaml\n"));
+    }
+    Ok(repo.write("app/kustomization.yaml", &kustomization)?)
+}
+
+/// One of them.
+pub fn config_map(number: usize, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c{number}\ndata:\n  value: {value}\n  \
+         text: some more, so that it is not all about names\n"
+    )
+}
+
+/// A directory of this package's examples, as it is.
+pub fn examples(repo: &GitRepo, directory: &str) -> anyhow::Result<()> {
+    let root = format!("{PACKAGE}/examples");
+    for entry in fs::read_dir(format!("{root}/{directory}"))? {
+        let path = entry?.path();
+        let name = path.strip_prefix(&root)?.to_string_lossy().into_owned();
+        if path.is_dir() {
+            examples(repo, &name)?;
+        } else {
+            repo.write(&name, &fs::read_to_string(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// When the API server had answered.
+pub fn answered(event: &AuditEvent) -> anyhow::Result<jiff::Timestamp> {
+    let text = event.raw["stageTimestamp"]
+        .as_str()
+        .context("an audit event without time")?;
+    Ok(text.parse()?)
+}
+
+/// The time from one moment to a later one, in milliseconds.
+pub fn milliseconds(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "they are microseconds of one bench"
+    )]
+    let micros = to.duration_since(from).as_micros() as f64;
+    micros / 1000.0
+}
+
+/// Times of one thing, measured again and again, in milliseconds.
+#[derive(Default)]
+pub struct Times(Vec<f64>);
+
+impl Times {
+    /// Adds one.
+    pub fn push(&mut self, time: f64) {
+        self.0.push(time);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// The time that `percent` of all are not above.
+    pub fn percentile(&self, percent: usize) -> f64 {
+        let rank = (self.0.len() * percent).div_ceil(100).max(1);
+        self.0.get(rank - 1).copied().unwrap_or(f64::NAN)
+    }
+
+    /// Prints them as one line.
+    pub fn print(&self, what: &str) {
+        let (runs, p50, p90, p99) = (
+            self.0.len(),
+            self.percentile(50),
+            self.percentile(90),
+            self.percentile(99),
+        );
+        println!(
+            "{what:<44} {runs:>3} runs   p50 {p50:6.1} ms   p90 {p90:6.1} ms   p99 {p99:6.1} ms"
+        );
+    }
+}
+
+/// Prints a target and fails the bench when it is missed.
+pub fn target(what: &str, met: bool) -> anyhow::Result<()> {
+    println!("target: {what}: {}", if met { "met" } else { "MISSED" });
+    ensure!(met, "missed: {what}");
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Looking at the cluster: what is not known yet, and what was known before a start.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::application::Application;
+use crate::cluster::{Discovery, Identity, Lookup, Resource, Target};
+use crate::error::Class;
+use crate::inventory::{Entry, State};
+use crate::live::{Sighting, Wanted, snapshot};
+use crate::object::{Gvk, ObjectId};
+use crate::status::Problem;
+
+impl Application {
+    /// Reads what is desired or recorded and not known yet, or could not be read before.
+    pub(super) async fn look(&mut self, who: &Identity, now: i64) {
+        let Some(inventory) = &self.inventory else {
+            return;
+        };
+        if self.discovery.is_none() {
+            match self.discovery(false).await {
+                Ok(discovery) => self.discovery = Some(discovery),
+                Err(problem) => return self.problems.push(problem),
+            }
+        }
+        let Some(discovery) = &self.discovery else {
+            return;
+        };
+        self.recorded = recorded(inventory.iter(), discovery);
+        let goal = self
+            .goal
+            .as_ref()
+            .map(|goal| Arc::clone(&goal.desired))
+            .unwrap_or_default();
+        let mut wanted: BTreeMap<ObjectId, Wanted<'_>> = BTreeMap::new();
+        let known = |id: &ObjectId| {
+            self.live
+                .get(id)
+                .is_some_and(|s| !matches!(s, Sighting::Unknown(_)))
+        };
+        for (id, object) in &goal.objects {
+            if let (false, Some(resource)) = (known(id), object.resource()) {
+                let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+                let entry = inventory.get(id);
+                wanted.insert(
+                    id.clone(),
+                    Wanted {
+                        target,
+                        desired: Some(object),
+                        entry,
+                    },
+                );
+            }
+        }
+        for (id, entry) in inventory.iter() {
+            if known(id) || wanted.contains_key(id) {
+                continue;
+            }
+            if let Some(resource) = self.recorded.get(id) {
+                let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+                wanted.insert(
+                    id.clone(),
+                    Wanted {
+                        target,
+                        desired: None,
+                        entry: Some(entry),
+                    },
+                );
+            }
+        }
+        if wanted.is_empty() {
+            return;
+        }
+        let wanted = wanted.into_values().collect();
+        let seen = snapshot(&*self.shared.cluster, who, &self.owner, wanted, now).await;
+        // Many objects fail to be read for one reason: it is told once.
+        let first = seen.iter().find_map(|(id, sighting)| match sighting {
+            Sighting::Unknown(why) => Some((id.clone(), why.clone())),
+            _ => None,
+        });
+        if let Some((id, why)) = first {
+            let forbidden = why.contains("forbidden");
+            let reason = if forbidden { "Forbidden" } else { "ReadFailed" };
+            let remedy = crate::cluster::remedy(reason)
+                .map(|r| format!(" ({r})"))
+                .unwrap_or_default();
+            let place = self.place(&id);
+            self.problems.push(Problem {
+                reason: reason.into(),
+                message: format!("{place}{why}{remedy}"),
+                class: if forbidden {
+                    Class::Stalled
+                } else {
+                    Class::Retry
+                },
+            });
+        }
+        self.live.extend(seen);
+    }
+
+    /// After a start: objects whose recorded content is the declared one are the ones enforced, so
+    /// that a difference in the cluster is known for drift. Intentions are resolved.
+    pub(super) fn recognise(&mut self) {
+        let (Some(inventory), Some(goal)) = (&mut self.inventory, &self.goal) else {
+            return;
+        };
+        let resolved: Vec<(ObjectId, String)> = inventory
+            .iter()
+            .filter(|(_, entry)| entry.uid().is_none())
+            .filter_map(|(id, entry)| {
+                let seen = self.live.get(id)?.present()?;
+                crate::diff::is_ours(seen, Some(entry)).then(|| (id.clone(), seen.uid.clone()))
+            })
+            .collect();
+        for (id, uid) in resolved {
+            inventory.update(&id, |entry| entry.state = State::Owned { uid });
+        }
+        // What was only intended never was in the cluster: its absence is no drift.
+        for (id, object) in &goal.desired.objects {
+            let recorded = inventory
+                .get(id)
+                .is_some_and(|entry| entry.uid().is_some() && entry.hash == object.hash);
+            if recorded && !self.enforced.contains_key(id) {
+                self.enforced.insert(id.clone(), object.clone());
+            }
+        }
+        let finished: Vec<ObjectId> = inventory
+            .iter()
+            .filter(|(id, entry)| {
+                let seen = self.live.get(*id).and_then(Sighting::present);
+                !entry.done
+                    && seen.is_some_and(|seen| seen.finished && seen.holds == Some(entry.hash))
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in finished {
+            inventory.update(&id, |entry| entry.done = true);
+        }
+    }
+}
+
+/// Where recorded objects are served, at the version of the record where that is still so.
+pub(super) fn recorded<'a>(
+    entries: impl Iterator<Item = (&'a ObjectId, &'a Entry)>,
+    discovery: &Discovery,
+) -> BTreeMap<ObjectId, Resource> {
+    entries
+        .filter_map(|(id, entry)| {
+            let gvk = Gvk {
+                group: id.group.clone(),
+                version: entry.version.clone(),
+                kind: id.kind.clone(),
+            };
+            match discovery.lookup_kind(&gvk) {
+                Lookup::Served(resource) => Some((id.clone(), resource.clone())),
+                Lookup::NotServed | Lookup::Unknown => None,
+            }
+        })
+        .collect()
+}

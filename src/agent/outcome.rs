@@ -1,0 +1,128 @@
+//! Taking in what steps did, and saying what they could not do.
+
+use super::application::Application;
+use crate::apply::{Effect, Outcome};
+use crate::desired::Desired;
+use crate::error::Class;
+use crate::health::{self, Health};
+use crate::inventory::State;
+use crate::live::{Observed, Sighting, observe};
+use crate::object::ObjectId;
+use crate::plan::Action;
+use crate::status::Problem;
+
+impl Application {
+    /// Takes in what a step did.
+    pub(super) fn take(&mut self, outcome: Outcome, desired: &Desired, now: i64) {
+        let Outcome { step, result } = outcome;
+        let effect = match result {
+            Ok(effect) => effect,
+            Err(error) => {
+                let problem = self.refused(&error, Some(&step.id));
+                // The live state is not known any more: it is read before the next try.
+                if problem.class != Class::Stalled {
+                    self.live.remove(&step.id);
+                }
+                return self.problems.push(problem);
+            }
+        };
+        let inventory = self.inventory.get_or_insert_default();
+        match effect {
+            Effect::Applied { object, changed } => {
+                let from_goal = step.action != Action::Heal;
+                let source = if from_goal {
+                    desired.objects.get(&step.id)
+                } else {
+                    None
+                };
+                let declared = source.or_else(|| self.enforced.get(&step.id)).cloned();
+                let mut seen: Observed = observe(&object, &self.owner, now);
+                if let Some(declared) = declared {
+                    seen.holds = Some(declared.hash);
+                    inventory.update(&step.id, |entry| {
+                        entry.state = State::Owned {
+                            uid: seen.uid.clone(),
+                        };
+                        entry.hash = declared.hash;
+                        entry.version.clone_from(&declared.gvk.version);
+                        entry.keep = declared.keep;
+                        entry.generated.clone_from(&declared.generated);
+                        entry.done = false;
+                    });
+                    self.enforced.insert(step.id.clone(), declared);
+                }
+                if changed {
+                    self.shared.metrics.write(step.action);
+                    self.summary.count(step.action);
+                    if step.action == Action::Heal {
+                        self.summary.healed.push(step.id.to_string());
+                    }
+                }
+                self.live.insert(step.id, Sighting::Present(Box::new(seen)));
+            }
+            Effect::Gone | Effect::Forgotten => {
+                if effect == Effect::Gone {
+                    self.shared.metrics.write(step.action);
+                    self.summary.count(step.action);
+                }
+                inventory.remove(&step.id);
+                self.enforced.remove(&step.id);
+                self.live.remove(&step.id);
+            }
+            Effect::Terminating => {
+                self.shared.metrics.write(step.action);
+                self.summary.count(step.action);
+                self.enforced.remove(&step.id);
+                if let Some(Sighting::Present(seen)) = self.live.get_mut(&step.id) {
+                    seen.terminating = true;
+                }
+            }
+        }
+    }
+
+    /// The worst object of the revision that is enforced.
+    pub(super) fn worst(&self) -> Option<(String, Health)> {
+        let assessed: Vec<(String, Health)> = self
+            .enforced
+            .keys()
+            .map(|id| {
+                let health = match self.live.get(id) {
+                    Some(Sighting::Present(seen)) => seen.health.clone(),
+                    Some(Sighting::Absent) => match self.inventory.as_ref().and_then(|i| i.get(id))
+                    {
+                        Some(entry) if entry.done => Health::new(health::Status::Healthy, "", ""),
+                        _ => Health::missing(),
+                    },
+                    Some(Sighting::Unknown(why)) => Health::unknown(why),
+                    None => Health::unknown("not read yet"),
+                };
+                (id.to_string(), health)
+            })
+            .collect();
+        let worst = health::worst(assessed.iter().map(|(_, health)| health))?.clone();
+        assessed.into_iter().find(|(_, health)| *health == worst)
+    }
+
+    /// A refusal of the API server, with the object's place in the repository and the remedy.
+    pub(super) fn refused(&self, error: &crate::cluster::Error, id: Option<&ObjectId>) -> Problem {
+        let mut problem = Problem::of(error);
+        let remedy = crate::cluster::remedy(&problem.reason);
+        let place = id.map(|id| self.place(id)).unwrap_or_default();
+        let tail = remedy
+            .map(|remedy| format!(" ({remedy})"))
+            .unwrap_or_default();
+        problem.message = format!("{place}{}{tail}", problem.message);
+        problem
+    }
+
+    /// `path:line: ` of a declared object, or nothing.
+    pub(super) fn place(&self, id: &ObjectId) -> String {
+        let declared = self
+            .goal
+            .as_ref()
+            .and_then(|goal| goal.desired.objects.get(id));
+        declared
+            .map(|object| format!("{}: ", object.place))
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,121 @@
+//! What an Application tells: its status, its events, its history; and what it stores of itself.
+
+use tokio::time::Instant;
+
+use super::application::{Application, STATUS_SPACING, STORE_AFTER};
+use super::publish::publish;
+use super::request::Request;
+use crate::api::{ApplicationStatus, HistoryEntry, Policy};
+use crate::cluster::{Identity, Resource};
+use crate::inventory::Inventory;
+use crate::status::{Summary, View, derive, events};
+
+impl Application {
+    /// Puts the revision that was just applied into the history.
+    pub(super) fn remember(&mut self, changed: usize) {
+        let Some(resolved) = self.source_state().resolved else {
+            return;
+        };
+        self.history.insert(
+            0,
+            HistoryEntry {
+                revision: resolved.revision.commit.clone(),
+                deployed_at: format!("{:.0}", jiff::Timestamp::now()),
+                author: resolved.details.author.clone(),
+                subject: resolved.details.subject.clone(),
+                changed: i64::try_from(changed).unwrap_or(i64::MAX),
+            },
+        );
+        let limit = self
+            .request()
+            .spec
+            .ok()
+            .and_then(|spec| Policy::from_spec(&spec).ok())
+            .map_or(10, |policy| policy.history_limit);
+        self.history.truncate(limit);
+    }
+
+    /// Stores what changed in the inventory.
+    pub(super) async fn save(&mut self) {
+        let Some(inventory) = &mut self.inventory else {
+            return;
+        };
+        if let Err(error) = self.store.save(&*self.shared.cluster, inventory).await {
+            tracing::warn!(application = self.owner.name, %error, "inventory was not stored; it is tried again");
+            self.timers.store = Some(Instant::now() + STORE_AFTER);
+        }
+    }
+
+    /// Writes the status if it changed, and the events of what happened.
+    pub(super) async fn publish(&mut self, request: &Request, urgent: bool) {
+        let worst = self.worst();
+        let resources: Vec<Resource> = self.recorded.values().cloned().collect();
+        let who = request
+            .identity(&self.shared.options.namespace)
+            .unwrap_or(Identity::Agent);
+        let blind = self.shared.watches.blind(&who, &resources);
+        let automated = |spec: &crate::api::ApplicationSpec| {
+            Policy::from_spec(spec).is_ok_and(|policy| policy.automated)
+        };
+        let view = View {
+            generation: request.generation,
+            target: self
+                .target
+                .as_ref()
+                .map(|(commit, name)| (commit.as_str(), name.as_str())),
+            applied: self.applied.as_deref(),
+            report: self.report.as_ref(),
+            problems: &self.problems,
+            worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),
+            objects: self.inventory.as_ref().map_or(0, Inventory::len),
+            manual: !request.spec.as_ref().is_ok_and(automated),
+            suspended: request.suspend.as_deref(),
+            blind: blind.as_deref(),
+            handled: self.handled.clone(),
+            history: self.history.clone(),
+        };
+        let status = derive(&view, &self.published, jiff::Timestamp::now());
+        if status == self.published && self.published_at.is_some() {
+            self.timers.publish = None;
+            return;
+        }
+        let too_soon = self
+            .published_at
+            .is_some_and(|at| at.elapsed() < STATUS_SPACING);
+        if too_soon && !urgent {
+            self.timers
+                .publish
+                .get_or_insert_with(|| Instant::now() + STATUS_SPACING);
+            return;
+        }
+        let cluster = &*self.shared.cluster;
+        if let Err(error) = publish(cluster, request, &self.published, &status).await {
+            tracing::warn!(application = request.name, %error, "status was not written; it is tried again");
+            self.timers.publish = Some(Instant::now() + 2 * STATUS_SPACING);
+            return;
+        }
+        self.timers.publish = None;
+        for event in events(&self.published, &status, &self.summary) {
+            tracing::info!(
+                application = request.name,
+                namespace = request.namespace,
+                reason = event.reason,
+                "{}",
+                event.message
+            );
+            self.shared.events.write(cluster, request, &event).await;
+        }
+        let state = |s: &ApplicationStatus| (s.sync.status.clone(), s.health.status.clone());
+        let (old, new) = (state(&self.published), state(&status));
+        let before = self
+            .published_at
+            .is_some()
+            .then_some((old.0.as_str(), old.1.as_str()));
+        self.shared
+            .metrics
+            .application(before, Some((&new.0, &new.1)));
+        self.summary = Summary::default();
+        self.published = status;
+        self.published_at = Some(Instant::now());
+    }
+}

@@ -1,0 +1,32 @@
+//! towline against a real kube-apiserver and real Git servers.
+//!
+//! One control plane serves all tests of this binary; each test is a [`world::World`] of its own
+//! beside the others. Tests wait for what they expect with a deadline, and never for a time.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a failed unwrap in a test is a failed test, with its line"
+)]
+#![expect(
+    clippy::print_stderr,
+    reason = "a test that fails tells what its agent did last"
+)]
+
+mod adoption;
+mod cli;
+mod controllers;
+mod crash;
+mod deletion;
+mod drift;
+mod endpoints;
+mod failures;
+mod first_sync;
+mod git;
+mod prune;
+mod quiet;
+mod refusals;
+mod replicas;
+mod rollout;
+mod schema;
+mod tenants;
+mod world;
