@@ -24,7 +24,7 @@ pub fn applications() -> Resource {
 }
 
 /// Writes the difference between two statuses: one request for the status, one for the
-/// annotations, both at once. They cannot go in one: the status subresource keeps annotations out.
+/// annotations. They cannot go in one: the status subresource keeps annotations out.
 ///
 /// # Errors
 /// When one of them was refused.
@@ -71,7 +71,9 @@ pub async fn publish(
             .await
             .map(|_| ())
     };
-    let (status, marks) = futures::future::join(status, marks).await;
+    // Annotations first: whoever waits for a condition then finds annotations that say the same.
+    let marks = marks.await;
+    let status = status.await;
     status.and(marks)
 }
 

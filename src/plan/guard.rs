@@ -183,7 +183,7 @@ fn is_of_guarded_class(id: &ObjectId) -> bool {
 }
 
 /// A generated ConfigMap or Secret whose next hash is declared: not a loss.
-fn is_superseded(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
+pub(super) fn is_superseded(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
     let Some(base) = inventory.get(id).and_then(|entry| entry.generated.as_ref()) else {
         return false;
     };

@@ -12,7 +12,7 @@ use std::fmt;
 pub use guard::Refusal;
 
 use crate::api::Policy;
-use crate::desired::{Barrier, Desired};
+use crate::desired::{Barrier, Desired, DesiredObject};
 use crate::diff::{Change, Diff};
 use crate::health::Status;
 use crate::inventory::Inventory;
@@ -119,6 +119,17 @@ pub fn plan(
             barrier,
         };
         let wave = object.map_or(0, |o| o.wave);
+        // The old generation of a generated ConfigMap or Secret serves the pods that are being
+        // replaced: it goes once everything is healthy, and is no difference until then.
+        let serves = *change == Change::Prune
+            && guard::is_superseded(id, desired, inventory)
+            && desired
+                .objects
+                .values()
+                .any(|object| unready(object, live).is_some());
+        if serves {
+            continue;
+        }
         if !matches!(change, Change::Unchanged) {
             plan.report.out_of_sync += 1;
         }
@@ -206,7 +217,7 @@ fn roll_forward(
         }
         let later = forward.keys().next().copied();
         if let Some(next) = later
-            && let Some(reason) = unready(wave, desired, live)
+            && let Some(reason) = unready_in(wave, desired, live)
         {
             plan.report.wave = Some(format!("wave {next} waits for {reason}"));
             return;
@@ -215,27 +226,31 @@ fn roll_forward(
 }
 
 /// The first object of a wave that keeps the next one waiting, and why.
-fn unready(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
+fn unready_in(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
     desired
         .objects
         .values()
-        .filter(|o| o.wave == wave && !o.ignored)
-        .find_map(|object| {
-            match live.get(&object.id) {
-                Some(Sighting::Present(seen)) => match seen.health.status {
-                    Status::Healthy | Status::Suspended => None,
-                    status => Some(format!(
-                        "{} ({}: {})",
-                        object.id,
-                        status.as_str(),
-                        seen.health.message
-                    )),
-                },
-                // A finished Job may be gone; the diff has called it unchanged.
-                Some(Sighting::Absent) => None,
-                _ => Some(format!("{} (not seen yet)", object.id)),
-            }
-        })
+        .filter(|object| object.wave == wave)
+        .find_map(|object| unready(object, live))
+}
+
+/// Why an object is not done yet; `None` when it is.
+fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
+    match live.get(&object.id) {
+        _ if object.ignored => None,
+        Some(Sighting::Present(seen)) => match seen.health.status {
+            Status::Healthy | Status::Suspended => None,
+            status => Some(format!(
+                "{} ({}: {})",
+                object.id,
+                status.as_str(),
+                seen.health.message
+            )),
+        },
+        // A finished Job may be gone; the diff has called it unchanged.
+        Some(Sighting::Absent) => None,
+        _ => Some(format!("{} (not seen yet)", object.id)),
+    }
 }
 
 /// Nothing is pruned while anything is unread, or of a kind whose scope is not known: an object

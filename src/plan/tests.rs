@@ -262,3 +262,35 @@ fn nothing_is_pruned_while_anything_is_unread() {
         "waits: Service/shop/web: timeout\n"
     );
 }
+
+#[test]
+fn an_old_generation_goes_when_everything_is_healthy_and_is_no_difference_before() {
+    for (status, expected, out_of_sync) in [
+        (Status::Progressing, "", 0),
+        (Status::Healthy, "prune ConfigMap/shop/settings-1\n", 1),
+    ] {
+        let mut world = World::default();
+        world.declare("apps/v1", "Deployment", "web", 0, Change::Unchanged, status);
+        world.declare(
+            "v1",
+            "ConfigMap",
+            "settings-2",
+            0,
+            Change::Unchanged,
+            Status::Healthy,
+        );
+        for object in world.desired.objects.values_mut() {
+            std::sync::Arc::make_mut(object).generated = Some("settings".into());
+        }
+        let old = world.own("ConfigMap", "settings-1");
+        world
+            .inventory
+            .update(&old, |entry| entry.generated = Some("settings".into()));
+        world.diff.insert(old, Change::Prune);
+        let plan = world.plan(GATE);
+        assert_eq!(
+            (plan.to_string().as_str(), plan.report.out_of_sync),
+            (expected, out_of_sync)
+        );
+    }
+}

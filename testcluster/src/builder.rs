@@ -287,6 +287,9 @@ fn kwok(binaries: &Binaries, dir: &Path, kubeconfig: &Path) -> Result<(Component
     let mut args = vec![
         flag("--kubeconfig", kubeconfig.display()),
         flag("--manage-all-nodes", true),
+        // Without it KWOK keeps no node Leases, and its heartbeats come too late for the node
+        // controller: a minute after the start every node would be called NotReady.
+        flag("--node-lease-duration-seconds", 40),
     ];
     args.extend(stages.iter().map(|stage| flag("--config", stage.display())));
     run(Component::Kwok, &program, args, dir)

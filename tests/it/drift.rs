@@ -141,6 +141,48 @@ fn edits_of_a_pod_template_go_back() {
 }
 
 #[test]
+fn a_manifest_that_somebody_applies_is_undone() {
+    let world = shop("drift-apply");
+    let other = deployment("web", Some(4), "nginx:9")
+        .replace("name: web\nspec", "name: web\n  labels: {who: me}\nspec");
+    let file = world.repo.work_tree().join("other.yaml");
+    std::fs::write(&file, other).unwrap();
+    world.kubectl(&["apply", "-f", &file.to_string_lossy()]);
+    wait_for("everything of Git", || {
+        replicas(&world) == 2 && containers(&world)[0]["image"] == "nginx:1"
+    });
+    world.wait_condition("shop", "Ready", "True", "Ready");
+    world.assert_quiet();
+    let file = file.to_string_lossy();
+    world.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &file]);
+    wait_for("everything of Git again", || {
+        replicas(&world) == 2 && containers(&world)[0]["image"] == "nginx:1"
+    });
+    world.wait_condition("shop", "Ready", "True", "Ready");
+    world.assert_quiet();
+}
+
+#[test]
+fn a_storm_of_changes_ends_with_git() {
+    let world = shop("drift-storm");
+    for number in 0..25 {
+        let patch = json!({"data": {"value": number.to_string()}});
+        world.patch("ConfigMap", &world.work, "settings", &patch);
+        world.patch(
+            "Deployment",
+            &world.work,
+            "web",
+            &json!({"spec": {"replicas": number}}),
+        );
+    }
+    wait_for("everything of Git", || {
+        replicas(&world) == 2 && world.value("settings") == "1"
+    });
+    world.wait_condition("shop", "Ready", "True", "Ready");
+    world.assert_quiet();
+}
+
+#[test]
 fn a_rollout_restart_survives_polls_and_commits() {
     let world = shop("drift-restart");
     let mark = world.plane.audit_mark();

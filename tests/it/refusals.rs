@@ -6,6 +6,12 @@ use serde_json::json;
 use crate::world::manifests::{config_map, deployment, service, widget, widget_crd};
 use crate::world::{World, wait_for};
 
+/// The widgets of a group, as kubectl names them.
+fn widgets(world: &World<'_>, group: &str) -> String {
+    let args = ["get", &format!("widgets.{group}"), "-o", "name"];
+    world.kubectl(&args).trim().to_owned()
+}
+
 /// A world whose Application is synced with a ConfigMap `a` and a Deployment `web`.
 fn shop(name: &str) -> World<'static> {
     let world = World::new(name);
@@ -181,10 +187,7 @@ fn a_kind_that_nobody_serves_stops_nothing_but_itself() {
     assert_eq!(world.deletes(mark), [""; 0]);
     world.plane.apply(&widget_crd(group)).unwrap();
     world.synced("shop", &commit);
-    assert_eq!(
-        world.kubectl(&["get", "widgets", "-o", "name"]).trim(),
-        format!("widget.{group}/one")
-    );
+    assert_eq!(widgets(&world, group), format!("widget.{group}/one"));
     assert_eq!(world.live("ConfigMap", "old"), None);
     world.assert_quiet();
 }
@@ -207,9 +210,6 @@ fn a_crd_and_its_first_object_may_come_in_one_commit() {
         ("shop/crd.yaml", &*widget_crd(group)),
     ];
     world.deploy("shop", "shop", &files);
-    assert_eq!(
-        world.kubectl(&["get", "widgets", "-o", "name"]).trim(),
-        format!("widget.{group}/one")
-    );
+    assert_eq!(widgets(&world, group), format!("widget.{group}/one"));
     world.assert_quiet();
 }

@@ -82,6 +82,121 @@ fn git_revert_brings_the_old_content_back() {
 }
 
 #[test]
+fn another_path_is_another_set_of_objects() {
+    let world = World::new("other-path");
+    let files = [
+        ("one/a.yaml", &*config_map("a", "1")),
+        ("two/b.yaml", &*config_map("b", "2")),
+    ];
+    let commit = world.deploy("shop", "one", &files);
+    world.change("shop", &json!({"source": {"path": "two"}}));
+    wait_for("the other object", || world.value("b") == "2");
+    world.synced("shop", &commit);
+    assert_eq!(world.value("a"), "");
+    world.assert_quiet();
+}
+
+#[test]
+fn a_namespace_comes_before_what_is_in_it() {
+    let world = World::new("namespace-in-git");
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: namespace-in-git-new\n";
+    let inside = config_map("a", "1").replace(
+        "metadata:\n",
+        "metadata:\n  namespace: namespace-in-git-new\n",
+    );
+    world.deploy(
+        "shop",
+        "shop",
+        &[("shop/a.yaml", &inside), ("shop/z.yaml", namespace)],
+    );
+    assert!(
+        world
+            .get("ConfigMap", "namespace-in-git-new", "a")
+            .is_some()
+    );
+    world.assert_quiet();
+}
+
+#[test]
+fn of_many_commits_the_last_one_counts() {
+    let world = World::new("many-commits");
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "0"))]);
+    let mut last = String::new();
+    for number in 1..=15 {
+        last = world.commit(&[
+            ("shop/a.yaml", &config_map("a", &number.to_string())),
+            (
+                "shop/web.yaml",
+                &deployment("web", Some(1), &format!("nginx:{number}")),
+            ),
+        ]);
+        world.poke("shop");
+    }
+    let app = world.synced("shop", &last);
+    assert_eq!(world.value("a"), "15");
+    let live = world.live("Deployment", "web").unwrap();
+    assert_eq!(
+        live["spec"]["template"]["spec"]["containers"][0]["image"],
+        "nginx:15"
+    );
+    assert!(
+        app["status"]["history"]
+            .as_array()
+            .is_some_and(|all| all.len() <= 10),
+        "{app}"
+    );
+    world.assert_quiet();
+}
+
+#[test]
+fn a_changed_setting_is_a_new_name_and_the_old_one_goes() {
+    let world = World::new("generated");
+    let kustomization = "\
+resources: [web.yaml]
+configMapGenerator:
+  - name: settings
+    literals: [LEVEL=info]
+";
+    let web = deployment("web", Some(1), "nginx:1")
+        + "          envFrom: [{configMapRef: {name: settings}}]\n";
+    world.deploy(
+        "shop",
+        "shop",
+        &[
+            ("shop/web.yaml", &web),
+            ("shop/kustomization.yaml", kustomization),
+        ],
+    );
+    let used = || {
+        let live = world.live("Deployment", "web").unwrap();
+        let from = &live["spec"]["template"]["spec"]["containers"][0]["envFrom"][0];
+        from["configMapRef"]["name"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let old = used();
+    assert!(
+        old.starts_with("settings-") && world.live("ConfigMap", &old).is_some(),
+        "{old}"
+    );
+    let commit = world.commit(&[(
+        "shop/kustomization.yaml",
+        &kustomization.replace("info", "debug"),
+    )]);
+    world.synced("shop", &commit);
+    assert_ne!(used(), old);
+    assert_eq!(
+        world.live("ConfigMap", &used()).unwrap()["data"]["LEVEL"],
+        "debug"
+    );
+    wait_for("the end of the old one", || {
+        world.live("ConfigMap", &old).is_none()
+    });
+    world.assert_quiet();
+}
+
+#[test]
 fn a_force_push_is_followed() {
     let world = World::new("force-push");
     let first = world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);

@@ -384,7 +384,7 @@ fn matches(node: &Node, keys: &[String], values: &[String]) -> Result<bool, Erro
         if let Some(value) = values.get(at) {
             matched = match node {
                 Node::Scalar(scalar) if key.is_empty() => scalar.text == *value,
-                Node::Mapping(mapping) => mapping
+                Node::Mapping(mapping) if !key.is_empty() => mapping
                     .get(key)
                     .is_some_and(|v| value.is_empty() || text(v) == value),
                 _ => return Err(unfit(node, key)),

@@ -57,6 +57,9 @@ impl Candidate {
 /// How many objects of one former name are looked through before an index by namespace is made.
 const FEW: usize = 16;
 
+/// Indexes of resources by namespace and name.
+type ByNamespace = HashMap<(String, String), Vec<usize>>;
+
 /// All of them, by their former names.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
@@ -64,7 +67,7 @@ pub(super) struct Candidates {
     by_name: HashMap<String, Vec<usize>>,
     /// By name and present namespace, and by name and first namespace: for names that many have,
     /// such as those of one application in many namespaces.
-    by_namespace: OnceCell<[HashMap<(String, String), Vec<usize>>; 2]>,
+    by_namespace: OnceCell<[ByNamespace; 2]>,
     /// For every namespace that an object started in, the namespaces in which such objects are.
     now_in: HashMap<String, HashSet<(String, String)>>,
 }
@@ -151,7 +154,7 @@ impl Candidates {
         found
     }
 
-    fn indexes(&self) -> &[HashMap<(String, String), Vec<usize>>; 2] {
+    fn indexes(&self) -> &[ByNamespace; 2] {
         self.by_namespace.get_or_init(|| {
             let [mut now, mut first] = [HashMap::new(), HashMap::new()];
             for (place, candidate) in self.list.iter().enumerate() {
@@ -165,7 +168,7 @@ impl Candidates {
                     {
                         continue;
                     }
-                    let mut add = |index: &mut HashMap<_, Vec<usize>>, namespace: &str| {
+                    let add = |index: &mut HashMap<_, Vec<usize>>, namespace: &str| {
                         let key = (name.clone(), namespace.to_owned());
                         index.entry(key).or_default().push(place);
                     };

@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -22,12 +23,17 @@ pub struct Agent {
     task: Option<JoinHandle<anyhow::Result<()>>>,
     stop: watch::Sender<bool>,
     address: SocketAddr,
+    /// What its threads are called.
+    threads: String,
 }
 
 impl Agent {
     pub fn start(kubeconfig: &Path, options: Options) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let threads = format!("agent-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
+            .thread_name(&threads)
             .enable_all()
             .build()
             .unwrap();
@@ -42,6 +48,7 @@ impl Agent {
             task: Some(task),
             stop,
             address,
+            threads,
         }
     }
 
@@ -100,6 +107,28 @@ impl Agent {
     /// Whether it holds the Lease.
     pub fn leads(&self) -> bool {
         self.metric("towline_leader") > 0.0
+    }
+
+    /// The processor time that it has used, in ticks of 10 ms; 0 where the system does not say.
+    pub fn ticks(&self) -> u64 {
+        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else {
+            return 0;
+        };
+        tasks
+            .flatten()
+            .filter_map(|task| self.ticks_of(&task.path()))
+            .sum()
+    }
+
+    /// Those of one thread, if it is the agent's and still there.
+    fn ticks_of(&self, task: &Path) -> Option<u64> {
+        let stat = std::fs::read_to_string(task.join("stat")).ok()?;
+        let (head, rest) = stat.rsplit_once(") ")?;
+        if head.split_once('(')?.1 != self.threads {
+            return None;
+        }
+        let fields: Vec<&str> = rest.split(' ').collect();
+        Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
     }
 
     /// Git polls that ended, of all remotes.

@@ -1,5 +1,7 @@
 //! What the agent asked of the API server, by the server's own audit log.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
 use towline_testcluster::{AuditEvent, AuditMark};
 
@@ -62,12 +64,20 @@ impl World<'_> {
     }
 
     /// Checks that the agent neither writes nor lists anything while Git is polled several times
-    /// and nothing changes. What it still has to say of what was is waited out.
+    /// and nothing changes, and that it does not run in circles meanwhile. What it still has to say
+    /// of what was is waited out.
     pub fn assert_quiet(&self) {
         let mut heard = Vec::new();
         for _ in 0..ATTEMPTS {
             let mark = self.plane.audit_mark();
+            let (ticks, begun) = (self.agent().ticks(), Instant::now());
             self.wait_polls(POLLS);
+            let used = Duration::from_millis((self.agent().ticks() - ticks) * 10);
+            assert!(
+                used < begun.elapsed() / 2,
+                "used {used:?} of {:?}",
+                begun.elapsed()
+            );
             let is_noise = |event: &&AuditEvent| event.is_write() || event.verb == "list";
             heard = self
                 .requests(mark)
