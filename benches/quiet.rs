@@ -28,9 +28,9 @@ async fn main() -> anyhow::Result<()> {
     let before = versions(&objects).await?;
 
     let mark = world.plane.audit_mark();
-    let polled = world.server.counters().advertisements;
+    let polled = world.server.counters().upload_packs;
     let enough = polled + PASSES as u64;
-    while world.server.counters().advertisements < enough {
+    while world.server.counters().upload_packs < enough {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let idle = Cost::of(&world, mark, "Git polls without a new commit")?;

@@ -257,6 +257,10 @@ impl Application {
             Err(problem) => Some(problem),
         };
         self.ask_refresh(&request);
+        if self.blocked.is_some() && request.refresh.is_some() {
+            // There is nothing to poll: whoever waits for the echo is told why in the status.
+            self.handled.refresh.clone_from(&request.refresh);
+        }
         let Some((policy, who)) = self.prepared.clone() else {
             self.problems = self.blocked.iter().cloned().collect();
             return self.publish(&request, true).await;
