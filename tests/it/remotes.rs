@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use towline::object::keys;
 use towline_testcluster::{Auth, GitServer};
 
-use crate::world::World;
 use crate::world::manifests::config_map;
+use crate::world::{World, wait_for};
 
 /// A repository Secret in the agent's namespace.
 fn secret(world: &World<'_>, kind: &str, fields: &Value) {
@@ -117,4 +117,18 @@ fn a_tag_a_range_of_versions_and_a_commit_are_followed() {
     world.change("shop", &json!({"source": {"targetRevision": first}}));
     world.synced("shop", &first);
     assert_eq!(world.value("a"), "1");
+}
+
+#[test]
+fn a_commit_to_a_local_repository_is_seen_without_a_poll() {
+    let world = World::new("over-file");
+    let commit = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
+    let mut app = world.application("shop", "shop");
+    app["spec"]["source"]["repoURL"] = world.repo.file_url().into();
+    // Far beyond the deadline below: only the file system's own word can be that early.
+    app["spec"]["source"]["interval"] = "1h".into();
+    world.create(&app);
+    world.synced("shop", &commit);
+    world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    wait_for("the change", || world.value("a") == "2");
 }
