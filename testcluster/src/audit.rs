@@ -64,11 +64,23 @@ impl ControlPlane {
         let path = self.audit_log();
         let what = || format!("reading the audit log {}", path.display());
         let mut file = File::open(&path).doing(what)?;
-        file.seek(SeekFrom::Start(mark.0)).doing(what)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).doing(what)?;
+        // One byte before the mark: it tells whether the mark was set in the middle of a line that
+        // was being written. That line's request was before the mark.
+        let from = mark.0.saturating_sub(1);
+        file.seek(SeekFrom::Start(from)).doing(what)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).doing(what)?;
+        let text = String::from_utf8_lossy(&text);
+        let begin = if mark.0 == 0 {
+            Some(0)
+        } else {
+            text.find('\n').map(|end| end + 1)
+        };
         // The last line may be half written.
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let complete = match (begin, text.rfind('\n')) {
+            (Some(begin), Some(end)) if begin < end => &text[begin..end],
+            _ => "",
+        };
         complete
             .lines()
             .map(|line| serde_json::from_str(line).doing(what))
