@@ -16,6 +16,7 @@ use super::Shared;
 use super::credentials::RepositorySecret;
 use super::deletion::Deletion;
 use super::goal::Goal;
+use super::last_good::LastGood;
 use super::request::Request;
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
@@ -46,6 +47,8 @@ const AUDIT: Duration = Duration::from_secs(3600);
 const FOREIGN_RECHECK: Duration = Duration::from_secs(30);
 /// The wait for a CRD of the same revision to be served.
 const AWAIT_CRD: Duration = Duration::from_millis(700);
+/// How long the first poll of Git may take before healing begins without it.
+const FIRST_POLL: Duration = Duration::from_secs(3);
 /// The most passes in a row without looking up: a bound on what should end by itself.
 const MAX_PASSES: usize = 64;
 
@@ -64,6 +67,8 @@ pub(super) struct Application {
     pub(super) goal: Option<Goal>,
     /// The objects that are being enforced: what drift heals to.
     pub(super) enforced: BTreeMap<ObjectId, Arc<DesiredObject>>,
+    /// The same, where a restart does not lose it.
+    pub(super) last_good: LastGood,
     pub(super) live: Live,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// The commit that is applied.
@@ -106,6 +111,9 @@ pub(super) struct SourceKey {
 #[derive(Default)]
 pub(super) struct Timers {
     retry: Option<Instant>,
+    /// When healing begins although Git has not answered yet.
+    first: Option<Instant>,
+    pub(super) last_good: Option<Instant>,
     pub(super) publish: Option<Instant>,
     pub(super) store: Option<Instant>,
     recheck: Option<Instant>,
@@ -117,6 +125,8 @@ impl Timers {
     fn next(&self) -> Instant {
         [
             self.retry,
+            self.first,
+            self.last_good,
             self.publish,
             self.store,
             self.recheck,
@@ -145,6 +155,7 @@ impl Application {
         Self {
             mailbox: shared.watches.register(&owner),
             store: Store::new(shared.options.namespace.as_str(), owner.clone()),
+            last_good: LastGood::new(&shared.options.namespace, &owner),
             owner,
             requests,
             inventory: None,
@@ -171,7 +182,10 @@ impl Application {
             source_failure: None,
             retries: 0,
             tried: None,
-            timers: Timers::default(),
+            timers: Timers {
+                first: Some(Instant::now() + FIRST_POLL),
+                ..Timers::default()
+            },
             shared,
         }
     }
@@ -199,6 +213,7 @@ impl Application {
                 self.work(&known).await;
             }
             let at = self.timers.next();
+            let told = self.last_good.problem.clone();
             tokio::select! {
                 // The Application is gone; its objects stay, unless its finalizer had them deleted.
                 changed = self.requests.changed() => if changed.is_err() {
@@ -208,6 +223,7 @@ impl Application {
                 // The sender lives as long as the watch of the namespace, which never ends.
                 _ = secrets.changed() => {}
                 () = polled(self.source.as_mut().map(|(_, subscription)| subscription)) => {}
+                () = self.last_good.saved() => self.note_saved(told),
                 () = self.mailbox.filled() => tokio::time::sleep(COALESCE).await,
                 () = tokio::time::sleep_until(at) => {}
             }
@@ -242,6 +258,8 @@ impl Application {
         let recheck = due(&mut self.timers.recheck);
         let store = due(&mut self.timers.store);
         let publish = due(&mut self.timers.publish);
+        let keep = due(&mut self.timers.last_good);
+        let is_late = self.timers.first.is_none() || due(&mut self.timers.first);
         let audit = due(&mut self.timers.audit);
         if audit || self.timers.audit.is_none() {
             self.timers.audit = Some(Instant::now() + self.audit_interval());
@@ -270,10 +288,22 @@ impl Application {
         if let Some((_, token)) = &refreshed {
             self.handled.refresh = Some(token.clone());
         }
-        // Before the first poll there is nothing to say.
+        // Before the first poll there is nothing to say; but healing does not wait for a Git server
+        // that hangs.
         if polled == 0 && self.goal.is_none() {
+            if is_late {
+                let told = std::mem::take(&mut self.summary);
+                self.pass(&policy, &who, jiff::Timestamp::now().as_second())
+                    .await;
+                self.summary.absorb(told);
+                let inventory = self.inventory.as_ref();
+                if inventory.is_some_and(|i| !i.changed_shards().is_empty()) {
+                    self.save().await;
+                }
+            }
             return;
         }
+        self.timers.first = None;
         if recheck {
             self.forget_waiting();
         }
@@ -295,6 +325,9 @@ impl Application {
         }
         if store {
             self.save().await;
+        }
+        if keep {
+            self.keep_last_good();
         }
     }
 
@@ -370,6 +403,7 @@ impl Application {
             // UIDs of what was created: after the status, because nobody waits for them.
             self.save().await;
         }
+        self.keep_last_good();
     }
 
     /// Errors are tried again: passing ones for ever, those that a person must mend up to a limit.
@@ -457,10 +491,13 @@ impl Application {
         });
     }
 
-    /// Deletes the inventory of an Application that is gone.
+    /// Deletes what is stored of an Application that is gone.
     async fn forget(&mut self) {
         if let Err(error) = self.store.delete(&*self.shared.cluster).await {
             tracing::warn!(application = self.owner.name, %error, "inventory of a deleted Application was left");
+        }
+        if let Err(error) = self.last_good.delete(&*self.shared.cluster).await {
+            tracing::warn!(application = self.owner.name, %error, "last-good of a deleted Application was left");
         }
     }
 

@@ -52,6 +52,10 @@ async fn advance(app: &mut Application, request: &Request) -> Result<bool, Probl
         .delete(&*cluster)
         .await
         .map_err(|e| Problem::of(&e))?;
+    app.last_good
+        .delete(&*cluster)
+        .await
+        .map_err(|e| Problem::of(&e))?;
     remove_finalizers(app, request)
         .await
         .map_err(|e| Problem::of(&e))?;

@@ -42,11 +42,12 @@ impl Application {
             if let (false, Some(resource)) = (known(id), object.resource()) {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
                 let entry = inventory.get(id);
+                let held = entry.and_then(|entry| self.holding(id, entry));
                 wanted.insert(
                     id.clone(),
                     Wanted {
                         target,
-                        desired: Some(object),
+                        desired: held.or(Some(object)),
                         entry,
                     },
                 );
@@ -62,7 +63,7 @@ impl Application {
                     id.clone(),
                     Wanted {
                         target,
-                        desired: None,
+                        desired: self.holding(id, entry),
                         entry: Some(entry),
                     },
                 );
@@ -98,10 +99,11 @@ impl Application {
         self.live.extend(seen);
     }
 
-    /// After a start: objects whose recorded content is the declared one are the ones enforced, so
-    /// that a difference in the cluster is known for drift. Intentions are resolved.
+    /// After a start: objects whose recorded content is the declared one, or that of last-good, are
+    /// the ones enforced, so that a difference in the cluster is known for drift. Intentions are
+    /// resolved.
     pub(super) fn recognise(&mut self) {
-        let (Some(inventory), Some(goal)) = (&mut self.inventory, &self.goal) else {
+        let Some(inventory) = &mut self.inventory else {
             return;
         };
         let resolved: Vec<(ObjectId, String)> = inventory
@@ -116,12 +118,19 @@ impl Application {
             inventory.update(&id, |entry| entry.state = State::Owned { uid });
         }
         // What was only intended never was in the cluster: its absence is no drift.
-        for (id, object) in &goal.desired.objects {
+        for (id, object) in self.goal.iter().flat_map(|goal| &goal.desired.objects) {
             let recorded = inventory
                 .get(id)
                 .is_some_and(|entry| entry.uid().is_some() && entry.hash == object.hash);
-            if recorded && !self.enforced.contains_key(id) {
-                self.enforced.insert(id.clone(), object.clone());
+            match self.enforced.get(id) {
+                None if recorded => {
+                    self.enforced.insert(id.clone(), Arc::clone(object));
+                }
+                // One copy of what did not change is enough.
+                Some(old) if old.hash == object.hash && !Arc::ptr_eq(old, object) => {
+                    self.enforced.insert(id.clone(), Arc::clone(object));
+                }
+                _ => {}
             }
         }
         let finished: Vec<ObjectId> = inventory
@@ -136,6 +145,7 @@ impl Application {
         for id in finished {
             inventory.update(&id, |entry| entry.done = true);
         }
+        self.enforce_restored();
     }
 }
 

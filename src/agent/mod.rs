@@ -5,11 +5,14 @@
 //! then makes a pass ([`sync`]), which is a row of pure functions between two doors.
 
 mod application;
+mod chunks;
 mod credentials;
 mod deletion;
 mod discovery;
+mod enforce;
 mod goal;
 mod http;
+mod last_good;
 mod lease;
 mod look;
 pub mod metrics;

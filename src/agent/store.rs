@@ -174,6 +174,7 @@ impl Store {
     }
 }
 
-fn secrets() -> Resource {
+/// The resource of Secrets.
+pub(super) fn secrets() -> Resource {
     Resource::known("v1", "Secret", "secrets", Scope::Namespaced)
 }

@@ -39,10 +39,11 @@ impl Application {
             return End::Settled;
         }
         self.goal(policy).await;
+        self.restore(policy).await;
         self.look(who, now).await;
         self.recognise();
         let Some(desired) = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired)) else {
-            return End::Settled;
+            return self.enforce(policy, who, now).await;
         };
         let plan = self.decide(&desired, policy);
         let before = tokio::time::Instant::now();
@@ -113,7 +114,7 @@ impl Application {
     }
 
     /// Writes down what is about to be created, before it is; makes the namespace.
-    async fn write_ahead(
+    pub(super) async fn write_ahead(
         &mut self,
         plan: &Plan,
         desired: &Desired,
@@ -171,7 +172,7 @@ impl Application {
     }
 
     /// Carries the plan out and takes in what each step did. Returns false when it was pre-empted.
-    async fn carry_out(
+    pub(super) async fn carry_out(
         &mut self,
         plan: &Plan,
         desired: &Arc<Desired>,
@@ -185,6 +186,7 @@ impl Application {
             .goal
             .as_ref()
             .map(|goal| goal.commit.clone())
+            .or_else(|| self.applied.clone())
             .unwrap_or_default();
         let shared = Arc::clone(&self.shared);
         let (live, enforced, recorded) = (
@@ -229,7 +231,7 @@ impl Application {
     }
 
     /// Sees to it that every kind that matters is watched.
-    fn watch(&self, desired: &Desired, who: &Identity) {
+    pub(super) fn watch(&self, desired: &Desired, who: &Identity) {
         let declared = desired
             .objects
             .values()

@@ -64,6 +64,8 @@ impl Application {
                 .as_ref()
                 .map(|(commit, name)| (commit.as_str(), name.as_str())),
             applied: self.applied.as_deref(),
+            enforces: !self.enforced.is_empty(),
+            not_stored: self.last_good.problem.as_ref(),
             report: self.report.as_ref(),
             problems: &self.problems,
             worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),

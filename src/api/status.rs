@@ -14,6 +14,8 @@ pub mod condition {
     pub const HEALTHY: &str = "Healthy";
     /// Changes in the cluster are seen as they happen.
     pub const DRIFT_DETECTION: &str = "DriftDetection";
+    /// Only there while it is so: what is enforced would not be known after a restart.
+    pub const LAST_GOOD_NOT_STORED: &str = "LastGoodNotStored";
     /// Each type with what it says, for the reference.
     pub const TABLE: &[(&str, &str)] = &[
         (
@@ -26,6 +28,10 @@ pub mod condition {
             DRIFT_DETECTION,
             "changes in the cluster are seen as they happen; `False` when a watch is forbidden or broken",
         ),
+        (
+            LAST_GOOD_NOT_STORED,
+            "only there while it is so: an agent that is restarted while Git cannot be read would not heal everything; the message says why",
+        ),
     ];
 }
 
@@ -37,7 +43,7 @@ pub struct ApplicationStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Synced, Healthy, DriftDetection.
+    /// Ready, Synced, Healthy, DriftDetection; LastGoodNotStored while that is so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

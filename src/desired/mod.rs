@@ -7,6 +7,7 @@
 mod barrier;
 mod crds;
 pub mod normalize;
+mod restored;
 mod switches;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use barrier::Barrier;
+pub use restored::restore;
 
 use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};

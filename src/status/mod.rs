@@ -57,6 +57,10 @@ pub struct View<'a> {
     pub target: Option<(&'a str, &'a str)>,
     /// The commit that is applied.
     pub applied: Option<&'a str>,
+    /// What was accepted is being enforced.
+    pub enforces: bool,
+    /// Why that would be lost in a restart, or was.
+    pub not_stored: Option<&'a Problem>,
     /// What waits, and for what; `None` before the first diff.
     pub report: Option<&'a Report>,
     /// Errors of the last pass, the most important first.
@@ -91,7 +95,7 @@ pub fn derive(
     previous: &ApplicationStatus,
     now: jiff::Timestamp,
 ) -> ApplicationStatus {
-    let sync = sync(view);
+    let sync = sync(view, previous);
     let health = health(view);
     let synced = synced(view, &sync);
     let ready = ready(view, &synced, &health);
@@ -120,8 +124,16 @@ pub fn derive(
         .into(),
         message: view.blind.unwrap_or_default().into(),
     };
+    // Only there while it is so: it says something of a restart that may never come.
+    let not_stored = view.not_stored.map(|problem| Draft {
+        kind: condition::LAST_GOOD_NOT_STORED,
+        status: "True",
+        reason: problem.reason.clone(),
+        message: bounded(&problem.message),
+    });
     let conditions = [ready, synced, healthy, drift]
         .into_iter()
+        .chain(not_stored)
         .map(|draft| dated(draft, view.generation, previous, now))
         .collect();
     ApplicationStatus {
@@ -151,7 +163,7 @@ pub fn annotations(status: &ApplicationStatus) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn sync(view: &View<'_>) -> SyncStatus {
+fn sync(view: &View<'_>, previous: &ApplicationStatus) -> SyncStatus {
     let applied = view.applied.unwrap_or_default();
     let status = match view.report {
         None => "Unknown",
@@ -164,11 +176,14 @@ fn sync(view: &View<'_>) -> SyncStatus {
         status: status.into(),
         revision: applied.into(),
         short_revision: short(applied).into(),
-        target_revision: view
-            .target
-            .map(|(commit, _)| commit)
-            .unwrap_or_default()
-            .into(),
+        // Before Git was read after a start, what was seen before it is the newest that is known.
+        target_revision: match view.target {
+            Some((commit, _)) => commit.into(),
+            None if previous.observed_generation == Some(view.generation) => {
+                previous.sync.target_revision.clone()
+            }
+            None => String::new(),
+        },
         objects: i64::try_from(view.objects).unwrap_or(i64::MAX),
         held: view
             .report
@@ -210,7 +225,9 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
             n => format!(" (and {} more)", n - 1),
         };
         let kept = match view.applied {
-            Some(applied) if Some(applied) != view.target.map(|(commit, _)| commit) => {
+            Some(applied)
+                if view.enforces && Some(applied) != view.target.map(|(commit, _)| commit) =>
+            {
                 format!("; {} stays enforced", short(applied))
             }
             _ => String::new(),

@@ -11,6 +11,8 @@ fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
         generation: 3,
         target: Some((COMMIT, "main")),
         applied: Some(COMMIT),
+        enforces: true,
+        not_stored: None,
         report,
         problems,
         worst: None,

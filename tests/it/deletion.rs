@@ -26,10 +26,13 @@ fn shop(world: &World<'_>) {
     world.synced("shop", &commit);
 }
 
-fn inventories(world: &World<'_>) -> usize {
+/// How many Secrets the agent keeps of its Applications, whose names begin with `prefix`.
+fn kept(world: &World<'_>, prefix: &str) -> usize {
     let all = world.list("Secret", &world.ns);
     all.iter()
         .filter(|secret| secret["type"] == "towline.dev/state")
+        .filter_map(|secret| secret["metadata"]["name"].as_str())
+        .filter(|name| name.starts_with(prefix))
         .count()
 }
 
@@ -37,14 +40,14 @@ fn inventories(world: &World<'_>) -> usize {
 fn with_the_finalizer_what_an_application_made_goes_with_it() {
     let world = World::new("delete-all");
     shop(&world);
-    assert_eq!(inventories(&world), 1);
+    assert_eq!(kept(&world, "towline-inventory-"), 1);
     world.delete_application("shop");
     wait_for("the Deployment to go", || {
         world.live("Deployment", "web").is_none()
     });
     let values = ["made", "before", "kept"].map(|name| world.value(name));
     assert_eq!(values, ["", "1", "1"]);
-    assert_eq!(inventories(&world), 0);
+    assert_eq!(kept(&world, ""), 0);
     let pods = world.kubectl(&["get", "replicasets", "-o", "name"]);
     wait_for("the dependants to go", || {
         world

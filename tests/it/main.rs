@@ -23,6 +23,7 @@ mod failures;
 mod first_sync;
 mod git;
 mod kinds;
+mod last_good;
 mod nested;
 mod prune;
 mod quiet;

@@ -123,6 +123,8 @@ pub(crate) const REASONS: &[Reason] = &[
     ("ImmutableField", ByPerson, "a field that cannot be changed was changed", "give the object a new name, or delete it by hand"),
     ("WebhookDenied", ByPerson, "an admission webhook refuses the object", "satisfy its policy, or ask its owner"),
     ("ReadFailed", ByItself, "objects could not be read, so nothing is decided about them", "the message says why"),
+    ("LastGoodTooLarge", ByPerson, "what is enforced is too large to be stored, so that healing after a restart needs Git", "split the Application"),
+    ("LastGoodUnreadable", ByPerson, "what was enforced before a restart cannot be understood; nothing is pruned because of it", "mend access to Git, and it is stored anew; where a newer agent wrote it, upgrade this one or delete the Secret"),
     ("InventoryUnreadable", ByPerson, "the record of what the Application owns cannot be understood", "the message says which Secret; nothing is written until it is mended"),
 ];
 

@@ -1,0 +1,70 @@
+//! A pass while no revision could be rendered since the start: what was accepted is healed, and
+//! nothing else is done.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::application::Application;
+use super::sync::End;
+use crate::api::Policy;
+use crate::cluster::Identity;
+use crate::desired::Desired;
+use crate::diff::{Change, diff};
+use crate::object::ObjectId;
+use crate::plan::{Plan, Report, heal};
+
+impl Application {
+    /// Puts back what differs from what is enforced. `now` is in seconds since the epoch.
+    pub(super) async fn enforce(&mut self, policy: &Policy, who: &Identity, now: i64) -> End {
+        if self.enforced.is_empty() {
+            return End::Settled;
+        }
+        let enforced = Desired {
+            objects: self.enforced.clone(),
+            ..Desired::default()
+        };
+        let told = self.problems.len();
+        let plan = self.plan_heal(&enforced, policy);
+        // What is declared now is not known: nothing but healing can be planned.
+        let declared = Arc::new(Desired::default());
+        let complete = match self.write_ahead(&plan, &declared, policy, who, now).await {
+            Ok(()) => self.carry_out(&plan, &declared, who, now).await,
+            Err(problem) => {
+                self.problems.push(problem);
+                true
+            }
+        };
+        self.watch(&enforced, who);
+        let next = self.plan_heal(&enforced, policy);
+        let more = !next.steps.is_empty() && self.problems.len() == told;
+        self.report = Some(next.report);
+        if !complete || more {
+            End::Again
+        } else {
+            End::Settled
+        }
+    }
+
+    /// Heal steps, and how many objects differ whether they are healed or not.
+    fn plan_heal(&self, enforced: &Desired, policy: &Policy) -> Plan {
+        let inventory = self.inventory.clone().unwrap_or_default();
+        let accepted: BTreeMap<ObjectId, u64> = enforced
+            .objects
+            .iter()
+            .map(|(id, object)| (id.clone(), object.hash))
+            .collect();
+        let mut drift = diff(enforced, &self.live, &inventory, &accepted, policy);
+        drift.retain(|id, change| *change == Change::Drift && enforced.objects.contains_key(id));
+        let mut plan = Plan {
+            report: Report {
+                out_of_sync: drift.len(),
+                ..Report::default()
+            },
+            ..Plan::default()
+        };
+        if policy.automated && policy.self_heal {
+            heal(&mut plan, &drift, enforced);
+        }
+        plan
+    }
+}
