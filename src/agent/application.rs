@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::credentials::RepositorySecret;
 use super::deletion::Deletion;
-use super::goal::Goal;
+use super::goal::{Broken, Goal};
 use super::last_good::LastGood;
 use super::request::Request;
 use super::sources::{SourceState, Subscription};
@@ -65,6 +65,8 @@ pub(super) struct Application {
     pub(super) target: Option<(String, String)>,
     /// The newest revision that could be rendered.
     pub(super) goal: Option<Goal>,
+    /// The newest revision, if it is one that cannot be rendered.
+    pub(super) broken: Option<Broken>,
     /// The objects that are being enforced: what drift heals to.
     pub(super) enforced: BTreeMap<ObjectId, Arc<DesiredObject>>,
     /// The same, where a restart does not lose it.
@@ -73,6 +75,8 @@ pub(super) struct Application {
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// The commit that is applied.
     pub(super) applied: Option<String>,
+    /// The digest of its objects, once it was applied or rendered since the start.
+    pub(super) applied_digest: Option<String>,
     pub(super) problems: Vec<Problem>,
     pub(super) summary: Summary,
     /// How many objects the roll-forward changed since a revision was last complete.
@@ -162,10 +166,12 @@ impl Application {
             discovery: None,
             target: None,
             goal: None,
+            broken: None,
             enforced: BTreeMap::new(),
             live: Live::new(),
             recorded: BTreeMap::new(),
             applied,
+            applied_digest: None,
             problems: Vec::new(),
             summary: Summary::default(),
             changed: 0,

@@ -11,6 +11,7 @@ use crate::desired::{Desired, DesiredObject, Placement, build};
 use crate::error::{Class, Fault as _};
 use crate::render;
 use crate::status::Problem;
+use crate::tree::Closure;
 
 /// How often a kind that is not served is looked for: somebody may install its CRD at any time.
 const KIND_RECHECK: Duration = Duration::from_secs(10);
@@ -23,6 +24,15 @@ pub(super) struct Goal {
     pub(super) desired: Arc<Desired>,
     /// What it was made from; the same again costs nothing.
     key: GoalKey,
+    /// What its render looked at: a commit that touches none of it has the same objects.
+    closure: Arc<Closure>,
+}
+
+/// A render that failed: the same again would fail in the same way.
+pub(super) struct Broken {
+    problem: Problem,
+    key: GoalKey,
+    closure: Arc<Closure>,
 }
 
 /// Everything a render depends on besides the tree.
@@ -32,6 +42,18 @@ struct GoalKey {
     path: String,
     directory: Option<crate::api::Directory>,
     namespace: String,
+}
+
+impl GoalKey {
+    /// The same render of another commit, or of this one.
+    fn differs_only_in_commit(&self, other: &Self) -> bool {
+        let commit = other.commit.clone();
+        *other
+            == Self {
+                commit,
+                ..self.clone()
+            }
+    }
 }
 
 impl Application {
@@ -66,13 +88,18 @@ impl Application {
         if !waits && self.goal.as_ref().is_some_and(|goal| goal.key == key) {
             return;
         }
+        if !waits && self.carry_over(&resolved, &key).await {
+            return;
+        }
         match self.render(&resolved, &key).await {
-            Ok(desired) => {
+            Ok((desired, closure)) => {
                 let commit = key.commit.clone();
+                self.broken = None;
                 self.goal = Some(Goal {
                     commit,
                     desired: Arc::new(desired),
                     key,
+                    closure,
                 });
             }
             Err(problem) => self.problems.push(problem),
@@ -80,22 +107,69 @@ impl Application {
         self.report_waiting();
     }
 
+    /// Takes over what an earlier render gave, success or mistake, where nothing that it looked at
+    /// is another in this commit. Returns false when there is no such render.
+    async fn carry_over(&mut self, resolved: &Arc<Resolved>, key: &GoalKey) -> bool {
+        if let Some(broken) = self.broken.as_ref().filter(|broken| broken.key == *key) {
+            self.problems.push(broken.problem.clone());
+            return true;
+        }
+        if let Some(mut goal) = self
+            .goal
+            .take_if(|goal| goal.key.differs_only_in_commit(key))
+        {
+            let untouched = is_untouched(&goal.closure, resolved).await;
+            if untouched {
+                self.shared.metrics.render_skipped();
+                goal.commit.clone_from(&key.commit);
+                goal.key = key.clone();
+                self.broken = None;
+            }
+            self.goal = Some(goal);
+            if untouched {
+                return true;
+            }
+        }
+        if let Some(mut broken) = self
+            .broken
+            .take_if(|broken| broken.key.differs_only_in_commit(key))
+            && is_untouched(&broken.closure, resolved).await
+        {
+            self.shared.metrics.render_skipped();
+            self.problems.push(broken.problem.clone());
+            broken.key = key.clone();
+            self.broken = Some(broken);
+            return true;
+        }
+        false
+    }
+
     /// Tree → rendered → desired, off the async threads: rendering is pure computation.
     async fn render(
         &mut self,
         resolved: &Arc<Resolved>,
         key: &GoalKey,
-    ) -> Result<Desired, Problem> {
+    ) -> Result<(Desired, Arc<Closure>), Problem> {
         let resolved = Arc::clone(resolved);
         let options = super::render_options(key.directory.as_ref());
         let path = key.path.trim_matches('/').to_owned();
-        let rendered =
-            tokio::task::spawn_blocking(move || render::render(&resolved.tree, &path, &options));
-        let rendered = match rendered.await {
-            Ok(Ok(rendered)) => rendered,
-            Ok(Err(error)) => {
+        let rendered = tokio::task::spawn_blocking(move || {
+            let (tree, recording) = resolved.tree.recording();
+            let rendered = render::render(&tree, &path, &options);
+            (rendered, Arc::new(recording.closure()))
+        });
+        let (rendered, closure) = match rendered.await {
+            Ok((Ok(rendered), closure)) => (rendered, closure),
+            Ok((Err(error), closure)) => {
                 self.shared.metrics.render(Err(error.reason()));
-                return Err(Problem::of(&error));
+                let problem = Problem::of(&error);
+                // What could not be read may be readable the next time.
+                self.broken = (problem.class == Class::Stalled).then(|| Broken {
+                    problem: problem.clone(),
+                    key: key.clone(),
+                    closure,
+                });
+                return Err(problem);
             }
             // One Application's panic never takes the agent down.
             Err(panic) => {
@@ -121,11 +195,12 @@ impl Application {
             desired = build_with(&discovery);
         }
         self.discovery = Some(discovery);
-        desired.map_err(|mistakes| Problem {
+        let desired = desired.map_err(|mistakes| Problem {
             reason: "ManifestInvalid".into(),
             message: mistakes.to_string().replace('\n', "; "),
             class: Class::Stalled,
-        })
+        })?;
+        Ok((desired, closure))
     }
 
     pub(super) async fn discovery(&self, missing: bool) -> Result<Arc<Discovery>, Problem> {
@@ -160,5 +235,126 @@ impl Application {
             ),
             class,
         });
+    }
+}
+
+/// Whether a commit has everything that a render looked at as it was: by object ids, nothing is
+/// read. What cannot be told is not.
+async fn is_untouched(closure: &Arc<Closure>, resolved: &Arc<Resolved>) -> bool {
+    let (closure, resolved) = (Arc::clone(closure), Arc::clone(resolved));
+    let looked = tokio::task::spawn_blocking(move || closure.unchanged_in(&resolved.tree));
+    matches!(looked.await, Ok(Ok(true)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::render::{Options, render};
+    use crate::tree::{MemoryFiles, Tree};
+
+    const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n";
+
+    fn repository() -> MemoryFiles {
+        MemoryFiles::default()
+            .file("base/kustomization.yaml", "resources: [a.yaml]\n")
+            .file("base/a.yaml", CONFIG_MAP)
+            .file("prod/kustomization.yaml", "resources: [../base]\n")
+            .file("other/b.yaml", CONFIG_MAP)
+            .file("plain/a.yaml", CONFIG_MAP)
+            .file("plain/below/c.yaml", CONFIG_MAP)
+            .symlink("plain/link.yaml", "../other/b.yaml")
+            .file("broken/kustomization.yaml", "resources: [missing.yaml]\n")
+    }
+
+    /// Whether what a render of `path` looked at is untouched in another commit.
+    fn is_untouched(path: &str, after: MemoryFiles) -> bool {
+        let (tree, recording) = Tree::new(repository()).recording();
+        let rendered = render(&tree, path, &Options::default());
+        assert_eq!(rendered.is_err(), path == "broken");
+        let closure = recording.closure();
+        closure.unchanged_in(&Tree::new(after)).expect("readable")
+    }
+
+    #[test]
+    fn a_commit_beside_what_was_looked_at_needs_no_render() {
+        let beside = || {
+            repository()
+                .file("README.md", "new")
+                .file("other/new.yaml", CONFIG_MAP)
+        };
+        for path in ["prod", "base", "plain", "broken"] {
+            assert!(is_untouched(path, repository()), "{path}: the same");
+            assert!(is_untouched(path, beside()), "{path}: beside");
+        }
+        // Not listed by a kustomization, and not in a directory that is listed.
+        assert!(is_untouched(
+            "prod",
+            repository().file("prod/notes.txt", "")
+        ));
+        assert!(is_untouched(
+            "plain",
+            repository().file("plain/below/new.yaml", "")
+        ));
+    }
+
+    #[test]
+    fn a_commit_that_touches_what_was_looked_at_needs_one() {
+        let cases = [
+            (
+                "base",
+                "a file",
+                repository().file("base/a.yaml", "changed"),
+            ),
+            (
+                "prod",
+                "the base",
+                repository().file("base/a.yaml", "changed"),
+            ),
+            (
+                "prod",
+                "a second kustomization",
+                repository().file("prod/kustomization.yml", "resources: []\n"),
+            ),
+            (
+                "prod",
+                "a second kustomization of the base",
+                repository().file("base/Kustomization", "resources: []\n"),
+            ),
+            (
+                "plain",
+                "a new file",
+                repository().file("plain/z.yaml", CONFIG_MAP),
+            ),
+            (
+                "plain",
+                "a kustomization where there was none",
+                repository().file("plain/kustomization.yaml", "resources: []\n"),
+            ),
+            (
+                "plain",
+                "the target of a link",
+                repository().symlink("plain/link.yaml", "../base/a.yaml"),
+            ),
+            (
+                "plain",
+                "what a link leads to",
+                repository().file("other/b.yaml", "changed"),
+            ),
+            (
+                "broken",
+                "what was missing",
+                repository().file("broken/missing.yaml", CONFIG_MAP),
+            ),
+            (
+                "plain",
+                "a file that went",
+                MemoryFiles::default()
+                    .file("plain/below/c.yaml", CONFIG_MAP)
+                    .file("other/b.yaml", CONFIG_MAP)
+                    .symlink("plain/link.yaml", "../other/b.yaml"),
+            ),
+        ];
+        for (path, what, after) in cases {
+            assert!(!is_untouched(path, after), "{path}: {what}");
+        }
     }
 }

@@ -38,6 +38,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ),
     ("towline_renders_total", "counter", "renders, by `result`"),
     (
+        "towline_renders_skipped_total",
+        "counter",
+        "commits that an Application did not render, because they touch nothing it reads",
+    ),
+    (
         "towline_applications",
         "gauge",
         "Applications, by `sync` and `health`",
@@ -77,6 +82,7 @@ pub struct Metrics {
     heals: Counter,
     polls: Family<ResultLabel, Counter>,
     renders: Family<ResultLabel, Counter>,
+    skipped: Counter,
     applications: Family<StateLabels, Gauge>,
     leader: Gauge<i64, std::sync::atomic::AtomicI64>,
 }
@@ -91,6 +97,7 @@ impl Default for Metrics {
             heals: Counter::<u64, AtomicU64>::default(),
             polls: Family::default(),
             renders: Family::default(),
+            skipped: Counter::<u64, AtomicU64>::default(),
             applications: Family::default(),
             leader: Gauge::default(),
             registry: Registry::default(),
@@ -106,8 +113,9 @@ impl Default for Metrics {
         registry.register("drift_heals", TABLE[3].2, metrics.heals.clone());
         registry.register("git_polls", TABLE[4].2, metrics.polls.clone());
         registry.register("renders", TABLE[5].2, metrics.renders.clone());
-        registry.register("applications", TABLE[6].2, metrics.applications.clone());
-        registry.register("leader", TABLE[7].2, metrics.leader.clone());
+        registry.register("renders_skipped", TABLE[6].2, metrics.skipped.clone());
+        registry.register("applications", TABLE[7].2, metrics.applications.clone());
+        registry.register("leader", TABLE[8].2, metrics.leader.clone());
         Self {
             registry,
             ..metrics
@@ -140,6 +148,11 @@ impl Metrics {
                 result: word(result),
             })
             .inc();
+    }
+
+    /// A commit was known to change nothing without a render.
+    pub fn render_skipped(&self) {
+        self.skipped.inc();
     }
 
     /// A pass that wrote objects ended.

@@ -223,9 +223,14 @@ impl Application {
             .is_some_and(|(commit, _)| *commit == goal.commit);
         if complete && is_current && self.problems.is_empty() && next.report.out_of_sync == 0 {
             let changed = std::mem::take(&mut self.changed);
+            let digest = Some(goal.desired.digest.clone());
+            // A commit with the same objects is the same revision under another name.
+            let is_same = std::mem::replace(&mut self.applied_digest, digest.clone()) == digest;
             if self.applied.as_ref() != Some(&goal.commit) {
                 self.applied = Some(goal.commit.clone());
-                self.remember(changed);
+                if !is_same {
+                    self.remember(changed);
+                }
             }
         }
     }

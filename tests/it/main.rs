@@ -24,6 +24,7 @@ mod first_sync;
 mod git;
 mod kinds;
 mod last_good;
+mod monorepo;
 mod nested;
 mod prune;
 mod quiet;
