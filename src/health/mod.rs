@@ -20,12 +20,14 @@ mod ladder;
 mod namespace;
 mod persistent_volume;
 mod persistent_volume_claim;
+mod pipeline_run;
 mod pod;
 mod pod_disruption_budget;
 mod replica_set;
 mod service;
 mod stateful_set;
 mod subject;
+mod workflow;
 mod workload_pods;
 
 use std::fmt;
@@ -214,6 +216,7 @@ const KINDS: &[(&str, &str, Rule)] = &[
         custom_resource_definition::assess,
     ),
     ("apiregistration.k8s.io", "APIService", api_service::assess),
+    ("argoproj.io", "Workflow", workflow::assess),
     ("apps", "DaemonSet", daemon_set::assess),
     ("apps", "Deployment", deployment::assess),
     ("apps", "ReplicaSet", replica_set::assess),
@@ -231,6 +234,8 @@ const KINDS: &[(&str, &str, Rule)] = &[
         "PodDisruptionBudget",
         pod_disruption_budget::assess,
     ),
+    ("tekton.dev", "PipelineRun", pipeline_run::assess),
+    ("tekton.dev", "TaskRun", pipeline_run::assess),
     ("towline.dev", "Application", application::assess),
 ];
 
