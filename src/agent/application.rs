@@ -26,10 +26,11 @@ use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
 use crate::error::Class;
-use crate::inventory::{Inventory, Owner};
+use crate::inventory::{Inventory, Owner, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 use crate::plan::Report;
+use crate::plan::hooks::Last;
 use crate::status::{Problem, Summary};
 
 /// How long events are collected before a pass looks at them: a burst becomes one pass, and a heal
@@ -72,6 +73,8 @@ pub(super) struct Application {
     /// The same, where a restart does not lose it.
     pub(super) last_good: LastGood,
     pub(super) live: Live,
+    /// What finished objects said before they went.
+    pub(super) last: Last,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// The commit that is applied.
     pub(super) applied: Option<String>,
@@ -98,6 +101,8 @@ pub(super) struct Application {
     /// Why the last poll failed, as the last pass saw it.
     pub(super) source_failure: Option<Problem>,
     retries: u32,
+    /// Nothing is tried again by itself: the sync failed.
+    pub(super) gave_up: bool,
     /// What was tried last: a change of it starts the retries anew.
     tried: Option<(String, i64)>,
     pub(super) timers: Timers,
@@ -169,6 +174,7 @@ impl Application {
             broken: None,
             enforced: BTreeMap::new(),
             live: Live::new(),
+            last: Last::new(),
             recorded: BTreeMap::new(),
             applied,
             applied_digest: None,
@@ -187,6 +193,7 @@ impl Application {
             published_at: None,
             source_failure: None,
             retries: 0,
+            gave_up: false,
             tried: None,
             timers: Timers {
                 first: Some(Instant::now() + FIRST_POLL),
@@ -348,6 +355,7 @@ impl Application {
         );
         if self.tried.as_ref() != Some(&tried) {
             self.retries = 0;
+            self.gave_up = false;
             self.tried = Some(tried);
         }
         // What could not be told before is told with this.
@@ -363,11 +371,10 @@ impl Application {
         }
         self.summary = wrote;
         // A sync that was asked for goes on from wave to wave.
-        let waits = self
-            .report
-            .as_ref()
-            .is_some_and(|report| report.wave.is_some());
-        if request.sync.is_some() && !waits {
+        let waits = self.report.as_ref().is_some_and(|report| {
+            report.wave.is_some() || report.hook.is_some() || report.due.is_some()
+        });
+        if self.is_asked() && !waits {
             self.handled.sync.clone_from(&request.sync);
         }
         self.schedule_retry(policy);
@@ -426,13 +433,26 @@ impl Application {
         match class {
             None => {
                 self.retries = 0;
+                self.gave_up = false;
                 self.timers.retry = None;
             }
             Some(class) => {
                 let wait = policy.backoff.wait(self.retries, class);
                 self.timers.retry = wait.map(|wait| Instant::now() + wait);
                 self.retries += 1;
+                let gave_up =
+                    wait.is_none() && !std::mem::replace(&mut self.gave_up, wait.is_none());
+                if gave_up && self.has_hooks_of(Phase::SyncFail) {
+                    self.timers.retry = Some(Instant::now());
+                }
             }
+        }
+        if let Some(due) = self.report.as_ref().and_then(|report| report.due) {
+            let seconds = due
+                .saturating_sub(jiff::Timestamp::now().as_second())
+                .max(0);
+            let at = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
+            self.timers.retry = Some(self.timers.retry.map_or(at, |retry| retry.min(at)));
         }
         // A kind whose CRD was just applied is served in a moment.
         let awaits = self.goal.as_ref().is_some_and(|goal| {
@@ -454,6 +474,11 @@ impl Application {
                 continue;
             };
             match notice {
+                Notice::Ended(seen) => {
+                    self.last.insert(id.clone(), *seen);
+                    self.live.remove(&id);
+                    changed = true;
+                }
                 Notice::Lost => {
                     self.live.remove(&id);
                     changed = true;

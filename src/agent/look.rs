@@ -38,6 +38,20 @@ impl Application {
                 .get(id)
                 .is_some_and(|s| !matches!(s, Sighting::Unknown(_)))
         };
+        for (id, hook) in &goal.hooks {
+            if let (false, Some(resource)) = (known(id), hook.object.resource()) {
+                let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+                let entry = inventory.get(id);
+                wanted.insert(
+                    id.clone(),
+                    Wanted {
+                        target,
+                        desired: None,
+                        entry,
+                    },
+                );
+            }
+        }
         for (id, object) in &goal.objects {
             if let (false, Some(resource)) = (known(id), object.resource()) {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());

@@ -11,6 +11,7 @@ mod deletion;
 mod discovery;
 mod enforce;
 mod goal;
+mod hooks;
 mod http;
 mod last_good;
 mod lease;

@@ -26,6 +26,9 @@ impl Application {
                 return self.problems.push(problem);
             }
         };
+        if matches!(step.action, Action::RunHook(_) | Action::DeleteHook) {
+            return self.take_hook(&step, effect, desired, now);
+        }
         let inventory = self.inventory.get_or_insert_default();
         match effect {
             Effect::Applied { object, changed } => {
@@ -48,6 +51,7 @@ impl Application {
                         entry.keep = declared.keep;
                         entry.generated.clone_from(&declared.generated);
                         entry.done = false;
+                        entry.hook = None;
                     });
                     self.enforced.insert(step.id.clone(), declared);
                 }
@@ -98,6 +102,7 @@ impl Application {
                 };
                 (id.to_string(), health)
             })
+            .chain(self.running_hooks())
             .collect();
         let worst = health::worst(assessed.iter().map(|(_, health)| health))?.clone();
         assessed.into_iter().find(|(_, health)| *health == worst)
@@ -117,10 +122,10 @@ impl Application {
 
     /// `path:line: ` of a declared object, or nothing.
     pub(super) fn place(&self, id: &ObjectId) -> String {
-        let declared = self
-            .goal
-            .as_ref()
-            .and_then(|goal| goal.desired.objects.get(id));
+        let declared = self.goal.as_ref().and_then(|goal| {
+            let hook = goal.desired.hooks.get(id).map(|hook| &hook.object);
+            goal.desired.objects.get(id).or(hook)
+        });
         declared
             .map(|object| format!("{}: ", object.place))
             .unwrap_or_default()

@@ -42,10 +42,12 @@ impl Application {
         self.restore(policy).await;
         self.look(who, now).await;
         self.recognise();
+        self.see_hooks(who, now).await;
         let Some(desired) = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired)) else {
             return self.enforce(policy, who, now).await;
         };
-        let plan = self.decide(&desired, policy);
+        self.ask_hooks(&desired);
+        let plan = self.decide(&desired, policy, now);
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
             Ok(()) => self.carry_out(&plan, &desired, who, now).await,
@@ -61,9 +63,11 @@ impl Application {
         }
         self.changed += self.summary.rolled_forward();
         self.watch(&desired, who);
-        let next = self.decide(&desired, policy);
+        self.see_hooks(who, now).await;
+        let next = self.decide(&desired, policy, now);
         self.accept(&next, complete);
         let again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
+        self.tell_failure(&next, now);
         self.report = Some(next.report);
         if again { End::Again } else { End::Settled }
     }
@@ -78,10 +82,10 @@ impl Application {
     }
 
     /// Diff and plan of the newest revision, and healing to what is enforced.
-    fn decide(&mut self, desired: &Arc<Desired>, policy: &Policy) -> Plan {
-        let inventory = self.inventory.get_or_insert_default();
+    fn decide(&mut self, desired: &Arc<Desired>, policy: &Policy, now: i64) -> Plan {
         let request = self.requests.borrow().clone();
-        let asked = request.sync.is_some() && request.sync != self.handled.sync;
+        let asked = self.is_asked();
+        let inventory = self.inventory.get_or_insert_default();
         // A revision that was not rendered is not rolled forward to; what is there is healed.
         let is_current = self.target.as_ref().map(|(commit, _)| commit)
             == self.goal.as_ref().map(|goal| &goal.commit);
@@ -94,6 +98,8 @@ impl Application {
             asked,
             prune: policy.prune,
             approved: request.approve.as_deref(),
+            now,
+            failed: self.gave_up,
         };
         let accepted: BTreeMap<ObjectId, u64> = self
             .enforced
@@ -123,9 +129,13 @@ impl Application {
         now: i64,
     ) -> Result<(), Problem> {
         let since = now - CLOCK_SLACK;
+        self.begin_hooks(plan, desired, now, since);
         let inventory = self.inventory.get_or_insert_default();
         let mut namespaces = BTreeSet::new();
         for step in &plan.steps {
+            if matches!(step.action, Action::RunHook(_)) {
+                namespaces.insert(step.id.namespace.clone());
+            }
             let object = desired
                 .objects
                 .get(&step.id)
@@ -201,10 +211,11 @@ impl Application {
             .as_ref()
             .map_or_else(|| commit.clone(), |(newest, _)| newest.clone());
         let preempted = self.preemption(looked_at);
+        let writable = self.writable(desired);
         let context = Context {
             cluster: &*shared.cluster,
             who,
-            desired: &desired.objects,
+            desired: &writable,
             enforced: &enforced,
             live: &live,
             recorded: &recorded,
@@ -240,6 +251,7 @@ impl Application {
         let declared = desired
             .objects
             .values()
+            .chain(desired.hooks.values().map(|hook| &hook.object))
             .filter_map(|o| Some((&o.id, o.resource()?)));
         for (id, resource) in declared.chain(self.recorded.iter()) {
             self.shared.watches.ensure(who, resource, &id.namespace);

@@ -23,6 +23,8 @@ pub enum Notice {
     Seen(Box<Observed>),
     /// It is gone, or lost its label: only a GET can tell.
     Lost,
+    /// The same, of a Job or Pod that had run to its end.
+    Ended(Box<Observed>),
 }
 
 /// Where notices for one Application wait until its next pass. A newer notice of an object
@@ -229,7 +231,7 @@ impl Task {
                 listed.insert(object.id());
                 self.seen(&object);
             }
-            Ok(WatchEvent::Deleted(object)) => self.lost(&object.id()),
+            Ok(WatchEvent::Deleted(object)) => self.deleted(&object),
             Ok(WatchEvent::Listed) => {
                 *lock(&self.subject.blind) = None;
                 let missing: Vec<ObjectId> = self
@@ -261,6 +263,19 @@ impl Task {
                 id,
                 Notice::Seen(Box::new(observe(object, &mailbox.owner, now))),
             );
+        }
+    }
+
+    fn deleted(&mut self, object: &Object) {
+        let label = self.known.get(&object.id());
+        let mailbox = label.and_then(|label| self.mailbox(label));
+        self.lost(&object.id());
+        if let Some(mailbox) = mailbox {
+            let now = jiff::Timestamp::now().as_second();
+            let seen = observe(object, &mailbox.owner, now);
+            if seen.finished {
+                mailbox.put(object.id(), Notice::Ended(Box::new(seen)));
+            }
         }
     }
 

@@ -139,9 +139,11 @@ fn outcome<'a>(context: Context<'a>, step: &'a Step) -> BoxFuture<'a, Option<Out
 async fn run(context: Context<'_>, step: &Step) -> Result<Effect, Error> {
     match step.action {
         Action::Abandon => Ok(Effect::Forgotten),
-        Action::Prune => prune(context, &step.id).await,
+        Action::Prune => prune(context, &step.id, Propagation::Background).await,
+        // One that still runs goes after its pods, so that the next one never runs beside them.
+        Action::DeleteHook => prune(context, &step.id, Propagation::Foreground).await,
         Action::Heal => write(context, step, context.enforced.get(&step.id)).await,
-        Action::Create | Action::Adopt | Action::Update => {
+        Action::Create | Action::Adopt | Action::Update | Action::RunHook(_) => {
             write(context, step, context.desired.get(&step.id)).await
         }
     }
@@ -228,7 +230,11 @@ async fn take_over(
 }
 
 /// Deletes the object that is recorded, and no other of its name.
-async fn prune(context: Context<'_>, id: &ObjectId) -> Result<Effect, Error> {
+async fn prune(
+    context: Context<'_>,
+    id: &ObjectId,
+    propagation: Propagation,
+) -> Result<Effect, Error> {
     let (Some(resource), Some(seen)) = (
         context.recorded.get(id),
         context.live.get(id).and_then(|s| s.present()),
@@ -238,7 +244,7 @@ async fn prune(context: Context<'_>, id: &ObjectId) -> Result<Effect, Error> {
     let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
     let deleted = context
         .cluster
-        .delete(context.who, &target, &seen.uid, Propagation::Background)
+        .delete(context.who, &target, &seen.uid, propagation)
         .await?;
     Ok(match deleted {
         Deleted::Gone | Deleted::Absent => Effect::Gone,

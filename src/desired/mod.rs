@@ -6,10 +6,12 @@
 
 mod barrier;
 mod crds;
+mod hooks;
 pub mod normalize;
 mod restored;
 mod switches;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -18,10 +20,11 @@ use sha2::{Digest as _, Sha256};
 
 pub use barrier::Barrier;
 pub use restored::restore;
+pub use hooks::{DeletePolicy, Hook};
 
 use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};
-use crate::inventory::Owner;
+use crate::inventory::{Owner, Phase};
 use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 use crate::render::RenderedObject;
 
@@ -80,8 +83,10 @@ impl DesiredObject {
 pub struct Desired {
     /// The objects. Shared, because the accepted revision and the newest one have most in common.
     pub objects: BTreeMap<ObjectId, Arc<DesiredObject>>,
-    /// Identity of the revision for this Application: sha256 over all objects without marks, in
-    /// hex. Two commits with the same digest are the same revision.
+    /// What runs at a moment of the sync and is not kept: neither healed nor pruned.
+    pub hooks: BTreeMap<ObjectId, Hook>,
+    /// Identity of the revision for this Application: sha256 over all rendered objects, in hex,
+    /// whatever the API server serves. Two commits with the same digest are the same revision.
     pub digest: String,
     /// What normalisation took out that a person wrote.
     pub notes: Vec<Diagnostic>,
@@ -92,6 +97,7 @@ impl Desired {
     pub fn waiting(&self) -> impl Iterator<Item = &DesiredObject> {
         self.objects
             .values()
+            .chain(self.hooks.values().map(|hook| &hook.object))
             .map(Arc::as_ref)
             .filter(|o| o.resource().is_none() && !o.ignored)
     }
@@ -108,41 +114,70 @@ pub fn build(
     namespace: &str,
 ) -> Result<Desired, Diagnostics> {
     let crds = crds::declared(rendered);
+    let digest = digest(rendered, namespace);
     let mut mistakes = Diagnostics::default();
     let mut notes = Vec::new();
-    let mut objects: BTreeMap<ObjectId, DesiredObject> = BTreeMap::new();
+    let mut places: BTreeMap<ObjectId, String> = BTreeMap::new();
+    let mut desired = Desired::default();
     for one in rendered {
         let found = mistakes.0.len();
         let noted = notes.len();
+        let hook = hooks::read(one, &mut notes, &mut mistakes);
+        let (one, prefix) = match &hook {
+            Some(_) => hooks::named(one, &digest),
+            None => (Cow::Borrowed(one), None),
+        };
+        let one = one.as_ref();
         let object = desired_object(one, discovery, &crds, namespace, &mut notes, &mut mistakes);
         for note in &mut notes[noted..] {
             note.path.clone_from(&one.source.path);
             note.line = one.source.line;
         }
-        let Some(object) = object else { continue };
-        if let Some(first) = objects.get(&object.id) {
+        let Some(mut object) = object else { continue };
+        if let Some(first) = places.get(&object.id) {
             mistakes.push(
                 at(one, "the object is declared twice")
                     .about(&object.id)
-                    .hint(format!("the other one is in {}", first.place)),
+                    .hint(format!("the other one is in {first}")),
             );
-        } else if mistakes.0.len() == found {
-            objects.insert(object.id.clone(), object);
+            continue;
+        }
+        let id = object.id.clone();
+        places.insert(id.clone(), object.place.clone());
+        if mistakes.0.len() > found {
+            continue;
+        }
+        if let Some(hook) = &hook
+            && hook.phases.contains(&Phase::PreSync)
+            && object.placement == Placement::AwaitsCrd
+        {
+            mistakes.push(
+                at(
+                    one,
+                    "a PreSync hook cannot wait for a CRD of its own revision",
+                )
+                .about(&object.id)
+                .hint("commit the CRD first, or make it a Sync hook"),
+            );
+            continue;
+        }
+        mark(&mut object, owner);
+        match hook {
+            Some(hook) if !hook.skip => {
+                if let (0, Some(weight)) = (object.wave, hook.weight) {
+                    object.wave = weight;
+                }
+                desired.hooks.insert(id, hook.hook(object, prefix));
+            }
+            skipped => {
+                object.ignored |= skipped.is_some();
+                desired.objects.insert(id, Arc::new(object));
+            }
         }
     }
-    let digest = digest(&objects);
-    let objects = objects
-        .into_iter()
-        .map(|(id, mut object)| {
-            mark(&mut object, owner);
-            (id, Arc::new(object))
-        })
-        .collect();
-    mistakes.into_result(Desired {
-        objects,
-        digest,
-        notes,
-    })
+    desired.digest = digest;
+    desired.notes = notes;
+    mistakes.into_result(desired)
 }
 
 /// A diagnostic at an object's place in the repository.
@@ -167,7 +202,7 @@ fn desired_object(
             "apiVersion and kind"
         };
         let hint = if object.0.pointer("/metadata/generateName").is_some() {
-            "generateName cannot be kept equal to Git; give the object a name"
+            "generateName is for hooks: what has no name cannot be kept equal to Git"
         } else {
             "every object needs apiVersion, kind and metadata.name"
         };
@@ -255,12 +290,19 @@ pub fn content_hash(object: &Object) -> u64 {
     u64::from_be_bytes(digest[..8].try_into().expect("a sha256 has 32 bytes"))
 }
 
-fn digest(objects: &BTreeMap<ObjectId, DesiredObject>) -> String {
+/// From what Git says alone: an API server that comes to serve a kind makes no new revision. The
+/// order of files does not count.
+fn digest(rendered: &[RenderedObject], namespace: &str) -> String {
+    let mut objects: Vec<_> = rendered
+        .iter()
+        .map(|one| Sha256::digest(one.value.to_string()))
+        .collect();
+    objects.sort_unstable();
     let mut sha = Sha256::new();
-    for (id, object) in objects {
-        sha.update(id.tracking());
+    sha.update(namespace);
+    for object in objects {
         sha.update([0]);
-        sha.update(Sha256::digest(object.object.0.to_string()));
+        sha.update(object);
     }
     hex::encode(sha.finalize())
 }

@@ -50,17 +50,6 @@ pub(super) fn read(object: &Object, one: &RenderedObject, mistakes: &mut Diagnos
             ),
         }
     }
-    for key in [keys::HOOK, keys::ARGO_HOOK] {
-        if object.annotation(key).is_some() {
-            mistakes.push(
-                at(one, format!("`{key}` is not supported yet"))
-                    .about(object.id())
-                    .hint(
-                        "make it an ordinary object of an earlier wave (`towline.dev/sync-wave`)",
-                    ),
-            );
-        }
-    }
     switches
 }
 

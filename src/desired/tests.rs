@@ -72,7 +72,7 @@ fn every_mistake_is_collected_with_its_place() {
         rendered(config_map("b", json!({}))),
         rendered(config_map(
             "c",
-            json!({"argocd.argoproj.io/hook": "PreSync"}),
+            json!({"argocd.argoproj.io/hook": "PreDelete"}),
         )),
         rendered(
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x-"}}),
@@ -83,7 +83,7 @@ fn every_mistake_is_collected_with_its_place() {
     for expected in [
         "`argocd.argoproj.io/sync-wave: 5x` is not a whole number",
         "declared twice",
-        "`argocd.argoproj.io/hook` is not supported yet",
+        "`argocd.argoproj.io/hook: PreDelete` is not supported yet",
         "metadata.name is missing",
     ] {
         assert!(text.contains(expected), "{expected} is not in:\n{text}");

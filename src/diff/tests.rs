@@ -54,11 +54,13 @@ fn seen(uid: &str, claim: Claim, holds: Option<u64>) -> Sighting {
         health: Health::new(Status::Healthy, "", ""),
         terminating: false,
         finished: false,
+        succeeded: false,
         applied_by_us: claim == Claim::Ours,
         claim,
         created: 100,
         revision: String::new(),
         yielded_to: None,
+        hook_run: String::new(),
         holds,
     }))
 }

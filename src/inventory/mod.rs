@@ -4,6 +4,7 @@
 //! UID is known, so that no crash between the two leaves an object that nobody will prune.
 
 pub mod last_good;
+mod hook;
 mod owner;
 mod shard;
 
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+pub use hook::{HookRun, Outcome, Phase, Running};
 pub use owner::{Claim, Owner};
 pub use shard::{ShardError, decode, encode};
 
@@ -59,6 +61,9 @@ pub struct Entry {
     /// The base name of a generated ConfigMap or Secret: its next hash supersedes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<String>,
+    /// For a hook: how far it has come. It stays when the object is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<HookRun>,
 }
 
 /// Everything one Application owns.
@@ -95,14 +100,15 @@ impl Inventory {
         self.entries.iter().map(|(id, (_, entry))| (id, entry))
     }
 
-    /// How many objects there are.
+    /// How many objects there are, without hooks: those come and go.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        let is_object = |(_, entry): &&(usize, Entry)| entry.hook.is_none();
+        self.entries.values().filter(is_object).count()
     }
 
-    /// True when nothing is owned.
+    /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len() == 0
     }
 
     /// Writes an object down that is about to be created. Does nothing for one that is there.
@@ -125,6 +131,19 @@ impl Inventory {
             self.changed.insert(*shard);
             self.grown.insert(*shard);
         }
+    }
+
+    /// Writes an entry down, new or in place of the old one, that must be stored before anything
+    /// else is done.
+    pub fn write_down(&mut self, id: &ObjectId, entry: Entry) {
+        let shard = match self.entries.get(id) {
+            Some((_, known)) if *known == entry => return,
+            Some((shard, _)) => *shard,
+            None => self.shard_with_room(),
+        };
+        self.entries.insert(id.clone(), (shard, entry));
+        self.changed.insert(shard);
+        self.grown.insert(shard);
     }
 
     /// Changes an entry; what is stored follows later.
@@ -197,6 +216,7 @@ impl Entry {
             keep: false,
             done: false,
             generated: None,
+            hook: None,
         }
     }
 

@@ -23,6 +23,8 @@ pub struct Observed {
     pub terminating: bool,
     /// A Job or Pod that ran to its end.
     pub finished: bool,
+    /// One that did what it is for.
+    pub succeeded: bool,
     /// Whose it says it is.
     pub claim: Claim,
     /// Creation, in seconds since the epoch; 0 where it is missing.
@@ -31,6 +33,8 @@ pub struct Observed {
     pub applied_by_us: bool,
     /// The mark of the commit that last changed it.
     pub revision: String,
+    /// On a hook: the mark of the run that it was created for.
+    pub hook_run: String,
     /// The autoscaler that owns `spec.replicas`.
     pub yielded_to: Option<String>,
     /// The content hash that it is known to hold, or `None` when that has to be found out by
@@ -64,6 +68,7 @@ pub type Live = BTreeMap<ObjectId, Sighting>;
 
 /// Reduces a live object. `now` is in seconds since the epoch.
 pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
+    let end = end(object);
     let owned = super::owned_by(object, crate::cluster::MANAGER, Operation::Apply);
     Observed {
         uid: object.uid().to_owned(),
@@ -75,12 +80,17 @@ pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
             &health::ObservationRules::default(),
         ),
         terminating: object.is_terminating(),
-        finished: is_finished(object),
+        finished: end.is_some(),
+        succeeded: end == Some(true),
         claim: owner.claim(object),
         created: seconds(object.0.pointer("/metadata/creationTimestamp")),
         applied_by_us: owned.is_ok(),
         revision: object
             .annotation(keys::REVISION)
+            .unwrap_or_default()
+            .to_owned(),
+        hook_run: object
+            .annotation(keys::HOOK_RUN)
             .unwrap_or_default()
             .to_owned(),
         yielded_to: replicas_yielded(object),
@@ -96,25 +106,25 @@ fn seconds(value: Option<&serde_json::Value>) -> i64 {
         .map_or(0, jiff::Timestamp::as_second)
 }
 
-/// True for a Job that completed or failed, and for a Pod that ran to its end.
-fn is_finished(object: &Object) -> bool {
+/// Whether a Job or Pod that ran to its end succeeded; `None` while it did not, and for other kinds.
+fn end(object: &Object) -> Option<bool> {
     match object.kind() {
-        "Job" => object
-            .0
-            .pointer("/status/conditions")
-            .and_then(|c| c.as_array())
-            .is_some_and(|conditions| {
-                conditions.iter().any(|c| {
-                    matches!(c["type"].as_str(), Some("Complete" | "Failed"))
-                        && c["status"] == "True"
+        "Job" => {
+            let conditions = object.0.pointer("/status/conditions")?.as_array()?;
+            conditions
+                .iter()
+                .filter(|condition| condition["status"] == "True")
+                .find_map(|condition| match condition["type"].as_str()? {
+                    "Complete" => Some(true),
+                    "Failed" => Some(false),
+                    _ => None,
                 })
-            }),
-        "Pod" => {
-            matches!(
-                object.0.pointer("/status/phase").and_then(|p| p.as_str()),
-                Some("Succeeded" | "Failed")
-            )
         }
-        _ => false,
+        "Pod" => match object.0.pointer("/status/phase")?.as_str()? {
+            "Succeeded" => Some(true),
+            "Failed" => Some(false),
+            _ => None,
+        },
+        _ => None,
     }
 }

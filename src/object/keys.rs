@@ -35,13 +35,25 @@ pub const SYNC_WAVE: &str = "towline.dev/sync-wave";
 pub const PRUNE: &str = "towline.dev/prune";
 /// In manifests: `disabled` leaves the object alone altogether.
 pub const RECONCILE: &str = "towline.dev/reconcile";
-/// In manifests: hooks are not supported yet and are refused by name.
+/// In manifests: the object runs at these moments of a sync and is not kept.
 pub const HOOK: &str = "towline.dev/hook";
+/// In manifests: when a hook's object is deleted.
+pub const HOOK_DELETE_POLICY: &str = "towline.dev/hook-delete-policy";
+/// Annotation on the object of a hook: the run it belongs to.
+pub const HOOK_RUN: &str = "towline.dev/hook-run";
 
 /// Argo CD's spelling of [`SYNC_WAVE`].
 pub const ARGO_SYNC_WAVE: &str = "argocd.argoproj.io/sync-wave";
 /// Argo CD's spelling of [`HOOK`].
 pub const ARGO_HOOK: &str = "argocd.argoproj.io/hook";
+/// Argo CD's spelling of [`HOOK_DELETE_POLICY`].
+pub const ARGO_HOOK_DELETE_POLICY: &str = "argocd.argoproj.io/hook-delete-policy";
+/// Helm's hooks: read as Argo CD reads them.
+pub const HELM_HOOK: &str = "helm.sh/hook";
+/// Helm's spelling of [`HOOK_DELETE_POLICY`].
+pub const HELM_HOOK_DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
+/// The wave of a Helm hook that has none.
+pub const HELM_HOOK_WEIGHT: &str = "helm.sh/hook-weight";
 /// Argo CD's per-object options; `Prune=false` is honoured.
 pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// Argo CD's mark of ownership: objects that carry it belong to Argo CD.
@@ -123,6 +135,11 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         "the object's file in the repository",
     ),
     (
+        HOOK_RUN,
+        Writer::MarkOnObject,
+        "on the object of a hook: the revision, commit, request, phase and attempt that it was created for",
+    ),
+    (
         REFRESH,
         Writer::RequestOnApplication,
         "any new value: poll Git now; echoed in `.status.handled.refresh`",
@@ -146,6 +163,16 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         SYNC_WAVE,
         Writer::ManifestInGit,
         "a whole number; lower waves are applied and healthy first. Alias: `argocd.argoproj.io/sync-wave`",
+    ),
+    (
+        HOOK,
+        Writer::ManifestInGit,
+        "`PreSync`, `Sync`, `PostSync`, `SyncFail` (several with commas): runs then, once for each revision, and is not kept; `Skip`: never applied. Aliases: `argocd.argoproj.io/hook`, and of `helm.sh/hook` what installs and upgrades",
+    ),
+    (
+        HOOK_DELETE_POLICY,
+        Writer::ManifestInGit,
+        "`BeforeHookCreation` (the default, and always so), `HookSucceeded`, `HookFailed`: when the object of a hook is deleted. Aliases: `argocd.argoproj.io/hook-delete-policy`, `helm.sh/hook-delete-policy`",
     ),
     (
         PRUNE,

@@ -1,10 +1,12 @@
 //! What is done next, and why the rest is not: a value that can be printed, compared and stored.
 //!
 //! Heal steps (objects at their accepted content that drifted) ignore waves, health and holds.
-//! Roll-forward steps are those of the first wave that is not done. Prunes come when every wave
-//! is done. A plan makes no choice while it is carried out, and holds no client.
+//! Roll-forward steps are those of the first part of the sync that is not done ([`phases`]). Prunes
+//! come when every wave is done. A plan makes no choice while it is carried out, and holds no client.
 
 mod guard;
+pub mod hooks;
+mod phases;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,10 +14,10 @@ use std::fmt;
 pub use guard::Refusal;
 
 use crate::api::Policy;
-use crate::desired::{Barrier, Desired, DesiredObject};
+use crate::desired::{Barrier, Desired, DesiredObject, Hook};
 use crate::diff::{Change, Diff};
 use crate::health::Status;
-use crate::inventory::Inventory;
+use crate::inventory::{Inventory, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 
@@ -34,6 +36,10 @@ pub enum Action {
     Prune,
     /// Forgets an object that left Git, and leaves it.
     Abandon,
+    /// Creates the object of a hook.
+    RunHook(Phase),
+    /// Deletes the object of a hook: by its policy, or because the next one has its name.
+    DeleteHook,
 }
 
 impl Action {
@@ -46,6 +52,8 @@ impl Action {
             Self::Update => "update",
             Self::Prune => "prune",
             Self::Abandon => "abandon",
+            Self::RunHook(_) => "run-hook",
+            Self::DeleteHook => "delete-hook",
         }
     }
 }
@@ -79,8 +87,60 @@ pub struct Report {
     pub wave: Option<String>,
     /// Objects that wait or cannot be touched, with the reason.
     pub objects: BTreeMap<ObjectId, String>,
-    /// How many objects differ from the revision, whatever is done about it.
+    /// How many objects differ from the revision, whatever is done about it. A hook that has not
+    /// run is a difference too.
     pub out_of_sync: usize,
+    /// Which hook is waited for, or what hooks wait for, in one line.
+    pub hook: Option<String>,
+    /// The hook that failed: the sync does not go on.
+    pub failure: Option<Failure>,
+    /// When time alone changes the plan, in seconds since the epoch.
+    pub due: Option<i64>,
+}
+
+/// A hook that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The hook.
+    pub id: ObjectId,
+    /// When it ran.
+    pub phase: Phase,
+    /// Its place in the repository.
+    pub place: String,
+    /// Why, in its own words.
+    pub message: String,
+    /// When it is tried again, in seconds since the epoch; `None` when it is not.
+    pub retry: Option<i64>,
+}
+
+impl Failure {
+    fn new(id: &ObjectId, phase: Phase, hook: &Hook, message: &str, retry: Option<i64>) -> Self {
+        Self {
+            id: id.clone(),
+            phase,
+            place: hook.object.place.clone(),
+            message: message.to_owned(),
+            retry,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        write!(
+            f,
+            "{} hook {} failed: {}",
+            self.phase, self.id, self.message
+        )?;
+        match self.phase {
+            Phase::PreSync => f.write_str("; nothing of this revision was applied"),
+            Phase::Sync => f.write_str("; later waves are not applied"),
+            Phase::PostSync | Phase::SyncFail => Ok(()),
+        }
+    }
 }
 
 /// What decides besides the diff.
@@ -96,6 +156,10 @@ pub struct Gate<'a> {
     pub prune: bool,
     /// The hash of a held plan that a person approved.
     pub approved: Option<&'a str>,
+    /// The time, in seconds since the epoch.
+    pub now: i64,
+    /// The sync failed, and is not tried again by itself.
+    pub failed: bool,
 }
 
 /// Decides.
@@ -112,6 +176,9 @@ pub fn plan(
     let mut prunes = Vec::new();
     for (id, change) in diff {
         let object = desired.objects.get(id);
+        if object.is_none() && is_hook(id, desired, inventory) {
+            continue;
+        }
         let barrier = object.map_or_else(|| recorded_barrier(id, inventory), |o| o.barrier);
         let step = |action| Step {
             action,
@@ -154,17 +221,34 @@ pub fn plan(
             }
         }
     }
+    let hooks = hooks::Hooks {
+        desired,
+        live,
+        inventory,
+        policy,
+        gate,
+    };
+    plan.report.out_of_sync += hooks.pending();
+    let may_prune = may_prune(diff, desired, gate);
     if gate.update {
         let refusal = guard::check(&prunes, desired, live, inventory, policy, gate);
         if let Some(refusal) = refusal {
             plan.report.held = Some(refusal);
         } else {
-            roll_forward(&mut plan, forward, desired, live);
-            if plan.report.wave.is_none() && may_prune(diff, desired, gate) {
-                plan.steps.extend(prunes);
-            }
+            let ordinary = phases::Ordinary {
+                forward,
+                prunes,
+                may_prune,
+            };
+            phases::advance(&mut plan, ordinary, hooks);
         }
+    } else {
+        plan.report.failure = hooks.failed();
     }
+    let deleted: BTreeSet<ObjectId> = plan.steps.iter().map(|step| step.id.clone()).collect();
+    let clean_up = hooks.clean_up(gate.update && may_prune).into_iter();
+    plan.steps
+        .extend(clean_up.filter(|step| !deleted.contains(&step.id)));
     plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
     plan
 }
@@ -198,31 +282,10 @@ fn order(step: &Step) -> (bool, i8, &ObjectId) {
     }
 }
 
-/// Adds the steps of the first wave that is not done: it has steps, or an object in it is not
-/// healthy yet while later waves have steps.
-fn roll_forward(
-    plan: &mut Plan,
-    mut forward: BTreeMap<i32, Vec<Step>>,
-    desired: &Desired,
-    live: &Live,
-) {
-    let waves: BTreeSet<i32> = desired.objects.values().map(|o| o.wave).collect();
-    for wave in waves {
-        if let Some(steps) = forward.remove(&wave) {
-            plan.steps.extend(steps);
-            if let Some(next) = forward.keys().next() {
-                plan.report.wave = Some(format!("wave {next} waits for wave {wave} to be applied"));
-            }
-            return;
-        }
-        let later = forward.keys().next().copied();
-        if let Some(next) = later
-            && let Some(reason) = unready_in(wave, desired, live)
-        {
-            plan.report.wave = Some(format!("wave {next} waits for {reason}"));
-            return;
-        }
-    }
+/// Hooks are neither kept nor pruned like objects; what was an object before is one no more.
+fn is_hook(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
+    let is_recorded = || inventory.get(id).is_some_and(|entry| entry.hook.is_some());
+    desired.hooks.contains_key(id) || is_recorded()
 }
 
 /// The first object of a wave that keeps the next one waiting, and why.
@@ -277,13 +340,23 @@ impl fmt::Display for Plan {
     /// One step a line: `create ConfigMap/shop/a`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
-            writeln!(f, "{} {}", step.action.as_str(), step.id)?;
+            match step.action {
+                Action::RunHook(phase) => writeln!(f, "run {phase} hook {}", step.id)?,
+                Action::DeleteHook => writeln!(f, "delete hook {}", step.id)?,
+                action => writeln!(f, "{} {}", action.as_str(), step.id)?,
+            }
         }
         if let Some(held) = &self.report.held {
             writeln!(f, "held: {held}")?;
         }
         if let Some(wave) = &self.report.wave {
             writeln!(f, "{wave}")?;
+        }
+        if let Some(hook) = &self.report.hook {
+            writeln!(f, "{hook}")?;
+        }
+        if let Some(failure) = &self.report.failure {
+            writeln!(f, "{failure}")?;
         }
         for (id, why) in &self.report.objects {
             writeln!(f, "waits: {id}: {why}")?;

@@ -23,6 +23,8 @@ const GATE: Gate<'_> = Gate {
     asked: false,
     prune: true,
     approved: None,
+    now: 0,
+    failed: false,
 };
 
 fn policy() -> Policy {
@@ -73,11 +75,13 @@ impl World {
             health: crate::health::Health::new(status, "", "rolling out"),
             terminating: false,
             finished: false,
+            succeeded: false,
             claim: crate::inventory::Claim::Ours,
             created: 1,
             applied_by_us: true,
             revision: String::new(),
             yielded_to: None,
+            hook_run: String::new(),
             holds: Some(1),
         };
         self.live

@@ -67,7 +67,12 @@ pub fn events(
             .is_none_or(|b| b.reason != after.reason || b.status != after.status);
         let is_step = matches!(
             after.reason.as_str(),
-            "Progressing" | "WaitingForWave" | "Starting" | "OutOfSync" | "Missing"
+            "Progressing"
+                | "WaitingForWave"
+                | "WaitingForHook"
+                | "Starting"
+                | "OutOfSync"
+                | "Missing"
         );
         if changed && after.status == "True" && before.is_some_and(|b| b.status == "False") {
             events.push(Event {

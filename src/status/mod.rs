@@ -260,6 +260,11 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
             format!("updates are suspended: {reason}"),
         );
     }
+    if let Some(hook) = &report.hook {
+        let (commit, name) = view.target.unwrap_or_default();
+        let message = format!("{name}@{} {hook}", short(commit));
+        return draft("False", "WaitingForHook", message);
+    }
     if let Some(wave) = &report.wave {
         return draft("False", "WaitingForWave", wave.clone());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::inventory::Phase;
 use crate::plan::Action;
 
 /// How many objects each action changed in one pass.
@@ -54,6 +55,11 @@ impl fmt::Display for Summary {
                 Action::Update => "updated",
                 Action::Prune => "pruned",
                 Action::Abandon => "abandoned",
+                Action::RunHook(Phase::PreSync) => "PreSync hooks run",
+                Action::RunHook(Phase::Sync) => "Sync hooks run",
+                Action::RunHook(Phase::PostSync) => "PostSync hooks run",
+                Action::RunHook(Phase::SyncFail) => "SyncFail hooks run",
+                Action::DeleteHook => "hooks deleted",
             };
             if !std::mem::take(&mut first) {
                 f.write_str(", ")?;

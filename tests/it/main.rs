@@ -22,6 +22,7 @@ mod endpoints;
 mod failures;
 mod first_sync;
 mod git;
+mod hooks;
 mod kinds;
 mod last_good;
 mod monorepo;

@@ -40,7 +40,8 @@ pub(super) async fn departed(
     })?;
     let left: Vec<(&ObjectId, &inventory::Entry)> = inventory
         .iter()
-        .filter(|(id, _)| !desired.objects.contains_key(id))
+        .filter(|(id, entry)| !desired.objects.contains_key(id) && entry.hook.is_none())
+        .filter(|(id, _)| !desired.hooks.contains_key(id))
         .collect();
     if left.is_empty() {
         return Ok(Vec::new());
@@ -116,6 +117,8 @@ fn held(
         asked: false,
         prune: subject.policy.prune,
         approved: None,
+        now: 0,
+        failed: false,
     };
     // Declared objects are left out: only what left Git can be held.
     let changes = diff(

@@ -141,6 +141,13 @@ pub(super) async fn run(
     for note in &desired.notes {
         screen.note(&format!("warning: {note}"))?;
     }
+    for (id, hook) in &desired.hooks {
+        let phases: Vec<&str> = hook.phases.iter().map(|phase| phase.as_str()).collect();
+        let phases = phases.join(",");
+        screen.note(&format!(
+            "{phases} hook {id} runs in the sync and is not compared"
+        ))?;
+    }
     if desired.objects.is_empty() && subject.is_none() {
         bail!("`{}` has no objects", args.dir.display());
     }

@@ -46,6 +46,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("Starting", ByItself, "the agent has not looked at the Application yet", "if it stays: look at the agent's log"),
     ("OutOfSync", ByItself, "objects differ from the newest revision and wait for a sync", "without `automated`: `towline sync NAME`"),
     ("WaitingForWave", ByItself, "a later wave waits until an earlier one is applied and healthy", "the message names the object that is waited for"),
+    ("WaitingForHook", ByItself, "a hook runs, or hooks wait for the objects", "the message names what is waited for"),
     ("WaitingForObjects", ByItself, "single objects wait: on their way out, owned by somebody else, or not readable", "the message names the first"),
     ("UpdatesSuspended", ByPerson, "the Application has the annotation `towline.dev/suspend`", "remove the annotation"),
     ("WatchFailed", ByItself, "changes of some kind are not seen, so drift is found only by the hourly audit", "grant list and watch on the kind that is named"),
@@ -108,6 +109,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("EmptySource", ByPerson, "the revision has no objects, and everything would be pruned", "`automated.allowEmpty`, or the annotation `towline.dev/approve-prune`"),
     ("PruneOverLimit", ByPerson, "more objects would be pruned than the limit allows", "check the list, then annotate `towline.dev/approve-prune`"),
     ("PruneOfClass", ByPerson, "what takes others or data with it would be pruned", "check the list, then annotate `towline.dev/approve-prune`"),
+    ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
     // cluster
     ("ServerUnreachable", ByItself, "the API server cannot be reached", ""),
     ("ServerTimeout", ByItself, "the API server did not answer in time", "look at slow admission webhooks"),

@@ -12,6 +12,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("Namespace", "/api/v1", "namespaces"),
     ("ConfigMap", "/api/v1", "configmaps"),
     ("Secret", "/api/v1", "secrets"),
+    ("Pod", "/api/v1", "pods"),
     ("Service", "/api/v1", "services"),
     ("ServiceAccount", "/api/v1", "serviceaccounts"),
     ("Event", "/api/v1", "events"),

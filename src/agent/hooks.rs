@@ -1,0 +1,218 @@
+//! Hooks as the agent sees them: what ran is taken in and written down before anything follows
+//! from it, so that no hook runs twice that was seen to succeed.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::application::Application;
+use crate::apply::Effect;
+use crate::cluster::{Identity, Resource};
+use crate::desired::{Desired, DesiredObject};
+use crate::error::Class;
+use crate::health::{self, Health, ObservationRules};
+use crate::inventory::{Entry, Outcome, Phase, State};
+use crate::live::{Sighting, observe, shown};
+use crate::object::{ObjectId, Scope, keys};
+use crate::plan::{Action, Plan, Step, hooks};
+use crate::status::{Problem, short};
+
+/// The longest message of a failed hook, in characters.
+const MESSAGE_LIMIT: usize = 512;
+
+impl Application {
+    /// True while a sync that was asked for is not done. One that came with a refresh is about what
+    /// that finds.
+    pub(super) fn is_asked(&self) -> bool {
+        let asked = self.requests.borrow().sync.clone();
+        asked.is_some() && asked != self.handled.sync && self.refreshing.is_none()
+    }
+
+    /// Identity of the sync that is asked for: a token may be of any length.
+    pub(super) fn token(&self) -> Option<String> {
+        let token = self.requests.borrow().sync.clone()?;
+        self.is_asked()
+            .then(|| hex::encode(&Sha256::digest(token)[..4]))
+    }
+
+    /// Takes in what the hooks did since the last look.
+    pub(super) async fn see_hooks(&mut self, who: &Identity, now: i64) {
+        let desired = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired));
+        let (desired, Some(inventory)) = (desired.unwrap_or_default(), &self.inventory) else {
+            return;
+        };
+        let last = std::mem::take(&mut self.last);
+        for (id, mut entry) in hooks::seen(&desired, inventory, &self.live, &last, now) {
+            if let Some(message) = failure(&mut entry, now) {
+                if let Some(said) = self.said_by_pods(who, &id, now).await {
+                    *message = shown::line(&format!("{message}; {said}"), MESSAGE_LIMIT);
+                }
+                tracing::info!(application = self.owner.name, hook = %id, "failed: {message}");
+            }
+            if let Some(inventory) = &mut self.inventory {
+                inventory.write_down(&id, entry);
+            }
+        }
+    }
+
+    /// What the worst pod of a Job says. A courtesy: that pods cannot be read is no failure.
+    async fn said_by_pods(&self, who: &Identity, id: &ObjectId, now: i64) -> Option<String> {
+        if (id.group.as_str(), id.kind.as_str()) != ("batch", "Job") {
+            return None;
+        }
+        let pods = Resource::known("v1", "Pod", "pods", Scope::Namespaced);
+        let selector = format!("job-name={}", id.name);
+        let cluster = &self.shared.cluster;
+        let found = cluster.list(who, &pods, Some(&id.namespace), Some(&selector));
+        let told: Vec<(String, Health)> = found
+            .await
+            .ok()?
+            .iter()
+            .map(|pod| {
+                let rules = ObservationRules::default();
+                let health = health::assess(pod, now.unsigned_abs(), &rules);
+                (pod.name().to_owned(), health)
+            })
+            .collect();
+        let worst = health::worst(told.iter().map(|(_, health)| health))?;
+        let (pod, health) = told.iter().find(|(_, health)| health == worst)?;
+        (health.status == health::Status::Degraded)
+            .then(|| format!("pod `{pod}`: {}", health.message))
+    }
+
+    /// Notes that a sync was asked for, in the records of the hooks that it concerns.
+    pub(super) fn ask_hooks(&mut self, desired: &Desired) {
+        let (Some(token), Some(inventory)) = (self.token(), &mut self.inventory) else {
+            return;
+        };
+        for (id, entry) in hooks::asked(desired, inventory, &token) {
+            inventory.write_down(&id, entry);
+        }
+    }
+
+    /// Writes the hooks down that are about to be created.
+    pub(super) fn begin_hooks(&mut self, plan: &Plan, desired: &Desired, now: i64, since: i64) {
+        let commit = self.goal.as_ref().map(|goal| goal.commit.clone());
+        let token = self.token().unwrap_or_default();
+        let start = hooks::Start {
+            digest: &desired.digest,
+            commit: short(commit.as_deref().unwrap_or_default()),
+            token: &token,
+            now,
+            since,
+        };
+        for step in &plan.steps {
+            let Some(hook) = desired.hooks.get(&step.id) else {
+                continue;
+            };
+            // What was an ordinary object until now is not healed any more.
+            self.enforced.remove(&step.id);
+            if let Action::RunHook(phase) = step.action {
+                let inventory = self.inventory.get_or_insert_default();
+                let entry = hooks::begun(hook, inventory.get(&step.id), phase, start);
+                inventory.write_down(&step.id, entry);
+            }
+        }
+    }
+
+    /// What a plan may write: the objects, and the hooks with the mark of their run.
+    pub(super) fn writable<'a>(
+        &self,
+        desired: &'a Desired,
+    ) -> Cow<'a, BTreeMap<ObjectId, Arc<DesiredObject>>> {
+        if desired.hooks.is_empty() {
+            return Cow::Borrowed(&desired.objects);
+        }
+        let mut all = desired.objects.clone();
+        for (id, hook) in &desired.hooks {
+            let entry = self.inventory.as_ref().and_then(|i| i.get(id));
+            let mark = entry.and_then(|entry| entry.hook.as_ref()?.mark());
+            let mut object = DesiredObject::clone(&hook.object);
+            object
+                .object
+                .set_annotation(keys::HOOK_RUN, mark.unwrap_or_default());
+            all.insert(id.clone(), Arc::new(object));
+        }
+        Cow::Owned(all)
+    }
+
+    /// Takes in what became of a hook's object.
+    pub(super) fn take_hook(&mut self, step: &Step, effect: Effect, desired: &Desired, now: i64) {
+        let inventory = self.inventory.get_or_insert_default();
+        let id = &step.id;
+        self.shared.metrics.write(step.action);
+        match effect {
+            Effect::Applied { object, .. } => {
+                let seen = observe(&object, &self.owner, now);
+                inventory.update(id, |entry| {
+                    entry.state = State::Owned {
+                        uid: seen.uid.clone(),
+                    };
+                });
+                self.summary.count(step.action);
+                self.live
+                    .insert(id.clone(), Sighting::Present(Box::new(seen)));
+            }
+            Effect::Gone | Effect::Forgotten => {
+                // The record of a hook that is still declared says that it ran.
+                if !desired.hooks.contains_key(id) {
+                    inventory.remove(id);
+                }
+                self.live.remove(id);
+            }
+            Effect::Terminating => {
+                if let Some(Sighting::Present(seen)) = self.live.get_mut(id) {
+                    seen.terminating = true;
+                }
+            }
+        }
+    }
+
+    /// A hook that failed, as a problem. One that is tried again is looked at when that is due.
+    pub(super) fn tell_failure(&mut self, plan: &Plan, now: i64) {
+        let Some(failure) = &plan.report.failure else {
+            return;
+        };
+        let class = match failure.retry {
+            Some(at) => Class::Wait(Duration::from_secs(at.saturating_sub(now).unsigned_abs())),
+            None => Class::Stalled,
+        };
+        self.problems.push(Problem {
+            reason: "HookFailed".into(),
+            message: failure.to_string(),
+            class,
+        });
+    }
+
+    /// Whether the newest revision has hooks of this phase.
+    pub(super) fn has_hooks_of(&self, phase: Phase) -> bool {
+        let hooks = self
+            .goal
+            .iter()
+            .flat_map(|goal| goal.desired.hooks.values());
+        hooks.into_iter().any(|hook| hook.phases.contains(&phase))
+    }
+
+    /// The hooks that run, with their health.
+    pub(super) fn running_hooks(&self) -> impl Iterator<Item = (String, Health)> {
+        let entries = self.inventory.iter().flat_map(|inventory| inventory.iter());
+        entries
+            .filter(|(_, entry)| entry.hook.as_ref().is_some_and(|run| run.running.is_some()))
+            .filter_map(|(id, _)| {
+                let seen = self.live.get(id)?.present()?;
+                Some((id.to_string(), seen.health.clone()))
+            })
+    }
+}
+
+/// The message of a failure that was seen just now.
+fn failure(entry: &mut Entry, now: i64) -> Option<&mut String> {
+    let run = entry.hook.as_mut()?;
+    run.ended.values_mut().find_map(|outcome| match outcome {
+        Outcome::Failed { at, message } if *at == now => Some(message),
+        _ => None,
+    })
+}
