@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::credentials::RepositorySecret;
 use super::deletion::Deletion;
+use super::dependencies::stirred;
 use super::goal::{Broken, Goal};
 use super::last_good::LastGood;
 use super::request::Request;
@@ -30,6 +31,7 @@ use crate::inventory::{Inventory, Owner, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 use crate::plan::Report;
+use crate::plan::dependencies::{Blocked, Standings};
 use crate::plan::hooks::Last;
 use crate::status::{Problem, Summary};
 
@@ -85,6 +87,10 @@ pub(super) struct Application {
     /// How many objects the roll-forward changed since a revision was last complete.
     pub(super) changed: usize,
     pub(super) report: Option<Report>,
+    /// What all Applications say, for those that depend on others.
+    pub(super) standings: watch::Receiver<Standings>,
+    /// The Application that this one waits for.
+    pub(super) blocked_by: Option<Blocked>,
     pub(super) handled: Handled,
     pub(super) history: Vec<HistoryEntry>,
     /// Policy and identity of the last request that could be used.
@@ -182,6 +188,8 @@ impl Application {
             summary: Summary::default(),
             changed: 0,
             report: None,
+            standings: shared.board.subscribe(),
+            blocked_by: None,
             handled: published.handled.clone(),
             history: published.history.clone(),
             prepared: None,
@@ -227,6 +235,7 @@ impl Application {
             }
             let at = self.timers.next();
             let told = self.last_good.problem.clone();
+            let own = (self.owner.namespace.clone(), self.owner.name.clone());
             tokio::select! {
                 // The Application is gone; its objects stay, unless its finalizer had them deleted.
                 changed = self.requests.changed() => if changed.is_err() {
@@ -235,6 +244,7 @@ impl Application {
                 },
                 // The sender lives as long as the watch of the namespace, which never ends.
                 _ = secrets.changed() => {}
+                () = stirred(&mut self.standings, &own) => {}
                 () = polled(self.source.as_mut().map(|(_, subscription)| subscription)) => {}
                 () = self.last_good.saved() => self.note_saved(told),
                 () = self.mailbox.filled() => tokio::time::sleep(COALESCE).await,
@@ -277,7 +287,7 @@ impl Application {
         if audit || self.timers.audit.is_none() {
             self.timers.audit = Some(Instant::now() + self.audit_interval());
         }
-        let changed = self.read_mailbox();
+        let changed = self.read_mailbox() | self.check_dependencies();
         let is_new = self.seen.as_ref() != Some(&request);
         self.seen = Some(request.clone());
         self.blocked = match self.prepare(&request, secrets) {
@@ -372,7 +382,8 @@ impl Application {
         self.summary = wrote;
         // A sync that was asked for goes on from wave to wave.
         let waits = self.report.as_ref().is_some_and(|report| {
-            report.wave.is_some() || report.hook.is_some() || report.due.is_some()
+            let is_blocked = report.dependency.is_some();
+            report.wave.is_some() || report.hook.is_some() || report.due.is_some() || is_blocked
         });
         if self.is_asked() && !waits {
             self.handled.sync.clone_from(&request.sync);

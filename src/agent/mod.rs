@@ -8,6 +8,7 @@ mod application;
 mod chunks;
 mod credentials;
 mod deletion;
+mod dependencies;
 mod discovery;
 mod enforce;
 mod goal;
@@ -45,6 +46,7 @@ use crate::git::{AllowedSchemes, Cache};
 use crate::object::Object;
 use application::Application;
 use credentials::Credentials;
+use dependencies::Board;
 use discovery::Kinds;
 use lease::Elector;
 use metrics::Metrics;
@@ -85,6 +87,7 @@ struct Shared {
     sources: Sources,
     credentials: Credentials,
     watches: Watches,
+    board: Board,
     events: Events,
     metrics: Arc<Metrics>,
 }
@@ -181,6 +184,7 @@ fn act(
         credentials: Credentials::new(Arc::clone(&cluster)),
         watches: Watches::new(Arc::clone(&cluster)),
         events: Events::new(options.identity.as_str()),
+        board: Board::new(options.namespace.as_str()),
         kinds: Kinds::default(),
         metrics,
         cluster,
@@ -189,6 +193,9 @@ fn act(
     let (stop, stopped) = watch::channel(false);
     let mut scopes = vec![None];
     if !shared.options.application_namespaces.is_empty() {
+        shared
+            .board
+            .expect(shared.options.application_namespaces.len());
         scopes = shared
             .options
             .application_namespaces
@@ -255,17 +262,26 @@ impl Running {
             WatchEvent::Deleted(object) => {
                 // Dropping the sender ends the task; its objects stay, unless its finalizer had
                 // them deleted before.
-                self.tasks
-                    .remove(&(object.namespace().to_owned(), object.name().to_owned()));
+                let key = (object.namespace().to_owned(), object.name().to_owned());
+                self.shared.board.remove(&key);
+                self.tasks.remove(&key);
             }
             WatchEvent::Listed => {
                 let listed = std::mem::take(&mut self.listed);
-                self.tasks.retain(|key, _| listed.contains(key));
+                self.tasks.retain(|key, _| {
+                    let stays = listed.contains(key);
+                    if !stays {
+                        self.shared.board.remove(key);
+                    }
+                    stays
+                });
+                self.shared.board.listed();
             }
         }
     }
 
     fn applied(&mut self, object: &Object) {
+        self.shared.board.put(object);
         let request = Request::read(object);
         let key = (request.namespace.clone(), request.name.clone());
         if let Some(task) = self.tasks.get(&key)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::application::{Application, SourceKey};
 use super::credentials::{RepositorySecret, credential};
+use super::dependencies::forbidden;
 use super::request::Request;
 use crate::api::Policy;
 use crate::cluster::Identity;
@@ -28,6 +29,10 @@ impl Application {
             .clone()
             .map_err(|e| invalid("SpecInvalid", format!("spec: {e}")))?;
         let policy = Policy::from_spec(&spec).map_err(|e| Problem::of(&e))?;
+        let namespace = &self.shared.options.namespace;
+        if let Some(why) = forbidden(&spec, &request.namespace, namespace) {
+            return Err(invalid("SpecInvalid", why));
+        }
         let who = request
             .identity(&self.shared.options.namespace)
             .map_err(|message| invalid("IdentityRequired", message))?;

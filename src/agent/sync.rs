@@ -40,6 +40,8 @@ impl Application {
         }
         self.goal(policy).await;
         self.restore(policy).await;
+        self.check_dependencies();
+        self.tell_circle();
         self.look(who, now).await;
         self.recognise();
         self.see_hooks(who, now).await;
@@ -93,7 +95,8 @@ impl Application {
             update: (policy.automated || asked)
                 && request.suspend.is_none()
                 && is_current
-                && self.blocked.is_none(),
+                && self.blocked.is_none()
+                && self.blocked_by.is_none(),
             heal: policy.automated && policy.self_heal,
             asked,
             prune: policy.prune,
@@ -115,6 +118,9 @@ impl Application {
             };
             let drift = diff(&enforced, &self.live, inventory, &accepted, policy);
             heal(&mut plan, &only_declared(drift, &enforced), &enforced);
+        }
+        if plan.report.out_of_sync > 0 {
+            plan.report.dependency.clone_from(&self.blocked_by);
         }
         plan
     }

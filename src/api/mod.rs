@@ -13,8 +13,8 @@ mod unsupported;
 pub use crd::crd;
 pub use policy::{Backoff, Policy, PolicyError};
 pub use spec::{
-    Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Destination,
-    Directory, Info, Retry, Source, SyncPolicy,
+    Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Dependency,
+    Destination, Directory, Info, Retry, Source, SyncPolicy,
 };
 pub use status::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
 

@@ -22,6 +22,7 @@ use super::unsupported::{UnsupportedList, UnsupportedObject};
     derive = "PartialEq",
     doc = "A directory of a Git repository and the namespace of this cluster that is kept equal to it.",
     validation = Rule::new("size(self.metadata.name) <= 63").message("metadata.name must be at most 63 characters"),
+    validation = Rule::new("!has(self.spec.dependsOn) || self.spec.dependsOn.all(d, has(d.namespace) || d.name != self.metadata.name)").message("spec.dependsOn: an Application cannot depend on itself"),
     printcolumn(name = "Sync", type_ = "string", json_path = ".status.sync.status"),
     printcolumn(name = "Health", type_ = "string", json_path = ".status.health.status"),
     printcolumn(name = "Revision", type_ = "string", json_path = ".status.sync.shortRevision"),
@@ -61,6 +62,11 @@ pub struct ApplicationSpec {
     /// Rejected for now: what Git does not say is not owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_differences: Option<UnsupportedList>,
+    /// Applications that are synced and healthy at their newest revision before this one rolls
+    /// forward. Drift is undone in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    pub depends_on: Option<Vec<Dependency>>,
     /// How many entries `.status.history` keeps, at most 20. Default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]
@@ -68,6 +74,20 @@ pub struct ApplicationSpec {
     /// Notes for people, as in Argo CD; towline does not read them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub info: Option<Vec<Info>>,
+}
+
+/// An Application that another one depends on.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Dependency {
+    /// Its name.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Its namespace. Default that of the Application itself; only Applications of the agent's
+    /// namespace may name another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: Option<String>,
 }
 
 /// Where the desired objects come from.

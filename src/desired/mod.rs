@@ -19,8 +19,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use barrier::Barrier;
-pub use restored::restore;
 pub use hooks::{DeletePolicy, Hook};
+pub use restored::restore;
 
 use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};

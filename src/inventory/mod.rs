@@ -3,8 +3,8 @@
 //! An entry is [`State::Intended`] before the first write and [`State::Owned`] once the object's
 //! UID is known, so that no crash between the two leaves an object that nobody will prune.
 
-pub mod last_good;
 mod hook;
+pub mod last_good;
 mod owner;
 mod shard;
 

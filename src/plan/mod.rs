@@ -4,6 +4,7 @@
 //! Roll-forward steps are those of the first part of the sync that is not done ([`phases`]). Prunes
 //! come when every wave is done. A plan makes no choice while it is carried out, and holds no client.
 
+pub mod dependencies;
 mod guard;
 pub mod hooks;
 mod phases;
@@ -94,6 +95,8 @@ pub struct Report {
     pub hook: Option<String>,
     /// The hook that failed: the sync does not go on.
     pub failure: Option<Failure>,
+    /// The Application that this one waits for.
+    pub dependency: Option<dependencies::Blocked>,
     /// When time alone changes the plan, in seconds since the epoch.
     pub due: Option<i64>,
 }

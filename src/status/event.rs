@@ -70,6 +70,7 @@ pub fn events(
             "Progressing"
                 | "WaitingForWave"
                 | "WaitingForHook"
+                | "WaitingForDependency"
                 | "Starting"
                 | "OutOfSync"
                 | "Missing"

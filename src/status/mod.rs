@@ -260,6 +260,9 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
             format!("updates are suspended: {reason}"),
         );
     }
+    if let Some(blocked) = &report.dependency {
+        return draft("False", blocked.reason, blocked.line.clone());
+    }
     if let Some(hook) = &report.hook {
         let (commit, name) = view.target.unwrap_or_default();
         let message = format!("{name}@{} {hook}", short(commit));

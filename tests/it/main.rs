@@ -17,6 +17,7 @@ mod cli;
 mod controllers;
 mod crash;
 mod deletion;
+mod dependencies;
 mod drift;
 mod endpoints;
 mod failures;
