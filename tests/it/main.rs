@@ -28,6 +28,7 @@ mod kinds;
 mod last_good;
 mod monorepo;
 mod nested;
+mod outages;
 mod prune;
 mod quiet;
 mod refusals;

@@ -1,0 +1,222 @@
+//! The API server or something behind it is out of order: nothing is taken for absent, requests
+//! stay bounded, others go on, and everything converges by itself.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+use towline_testcluster::ControlPlane;
+
+use crate::world::manifests::config_map;
+use crate::world::{World, condition, install_crd, wait, wait_for};
+
+/// A CRD of the group that will break.
+const CRD: &str = "\
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: things.fragile.example.com}
+spec:
+  group: fragile.example.com
+  names: {kind: Thing, plural: things}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+";
+const THING: &str = "apiVersion: fragile.example.com/v1\nkind: Thing\nmetadata: {name: t}\n";
+
+#[test]
+fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
+    let plane = ControlPlane::builder()
+        .with_kwok(false)
+        .with_controllers(false)
+        .start()
+        .unwrap();
+    install_crd(&plane);
+    let mut world = World::on(&plane, "aggregated");
+    let everything =
+        json!([{"apiGroups": ["fragile.example.com"], "resources": ["things"], "verbs": ["*"]}]);
+    world.allow("things", "aggregated", "towline", &everything);
+    plane.apply(CRD).unwrap();
+    world.start();
+    world.deploy(
+        "shop",
+        "shop",
+        &[
+            ("shop/thing.yaml", THING),
+            ("shop/a.yaml", &config_map("a", "1")),
+            ("shop/b.yaml", &config_map("b", "1")),
+        ],
+    );
+    let served = "/apis/fragile.example.com/v1/namespaces/aggregated-work/things/t";
+    let thing = |what: &str| {
+        wait(what, || match plane.request("GET", served, &json!(null)) {
+            Ok((200, thing)) => Ok(thing["metadata"]["uid"].clone()),
+            other => Err(format!("{other:?}")),
+        })
+    };
+    let uid = thing("the Thing");
+
+    // The group is now served by a service that nobody answers for.
+    let api_service = "/apis/apiregistration.k8s.io/v1/apiservices/v1.fragile.example.com";
+    let broken = json!({
+        "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": null}},
+        "spec": {"service": {"name": "none", "namespace": "aggregated"}, "insecureSkipTLSVerify": true},
+    });
+    let (status, answer) = plane.request("PATCH", api_service, &broken).unwrap();
+    assert!(status < 300, "{answer}");
+    wait("the group to break", || {
+        match plane.request("GET", served, &json!(null)) {
+            Ok((503, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let mark = plane.audit_mark();
+    world.repo.remove("shop/thing.yaml").unwrap();
+    world.repo.remove("shop/b.yaml").unwrap();
+    world.commit(&[("shop/c.yaml", &config_map("c", "1"))]);
+    world.refresh("shop");
+    wait_for("what is not broken", || world.value("c") == "1");
+    world.wait_polls(3.0);
+    assert_eq!(world.deletes(mark), [""; 0], "an error is no absence");
+    assert_eq!(world.value("b"), "1");
+    let app = world.app("shop");
+    assert_eq!(condition(&app, "Ready")["status"], "False", "{app}");
+
+    // Mended: what was to be pruned is pruned, and the Thing was never another.
+    let mended = json!({
+        "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": "true"}},
+        "spec": {"service": null, "insecureSkipTLSVerify": null},
+    });
+    let (status, answer) = plane.request("PATCH", api_service, &mended).unwrap();
+    assert!(status < 300, "{answer}");
+    assert_eq!(thing("the Thing again"), uid);
+    world.poke("shop");
+    wait_for("the prune", || world.value("b").is_empty());
+    wait("the end of the Thing", || {
+        match plane.request("GET", served, &json!(null)) {
+            Ok((404, _)) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+}
+
+#[test]
+fn a_throttled_api_server_is_asked_again_and_not_hammered() {
+    const OBJECTS: usize = 150;
+    let plane = ControlPlane::builder()
+        .with_kwok(false)
+        .with_controllers(false)
+        .apiserver_arg("--enable-priority-and-fairness=false")
+        .apiserver_arg("--max-mutating-requests-inflight=1")
+        .start()
+        .unwrap();
+    install_crd(&plane);
+    let mut world = World::on(&plane, "throttled");
+    world.start();
+    let mark = plane.audit_mark();
+    let files: Vec<(String, String)> = (0..OBJECTS)
+        .map(|n| (format!("shop/c{n}.yaml"), config_map(&format!("c{n}"), "1")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(p, t)| (p.as_str(), t.as_str()))
+        .collect();
+    world.deploy("shop", "shop", &files);
+    let applies: Vec<_> = world
+        .requests(mark)
+        .into_iter()
+        .filter(|e| e.verb == "patch" && e.resource == "configmaps")
+        .collect();
+    let refused = applies.iter().filter(|e| e.code == 429).count();
+    assert!(refused > 0, "nothing was throttled");
+    assert!(
+        applies.len() < OBJECTS * 4,
+        "{} requests for {OBJECTS} objects",
+        applies.len()
+    );
+    assert_eq!(
+        world.object_writes(mark).len(),
+        OBJECTS,
+        "each is written once"
+    );
+    assert_eq!(world.deletes(mark), [""; 0]);
+}
+
+#[test]
+fn a_slow_admission_webhook_is_named_and_holds_up_nobody_else() {
+    let world = World::new("slow-webhook");
+    let (repo, git) = world.other_repository();
+    let other = "slow-webhook-other";
+    world.make_namespace(other);
+    repo.write("well/well.yaml", &config_map("well", "0"))
+        .unwrap();
+    let commit = repo.commit("Well").unwrap();
+    let mut app = world.application("well", "well");
+    app["spec"]["source"]["repoURL"] = git.url("repo.git").into();
+    app["spec"]["destination"]["namespace"] = other.into();
+    world.create(&app);
+    world.synced("well", &commit);
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
+
+    // Accepts connections, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/", silent.local_addr().unwrap());
+    let webhook = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "slow-webhook"},
+        "webhooks": [{
+            "name": "slow.example.com",
+            "clientConfig": {"url": url},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["configmaps"]}],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.work}},
+            "timeoutSeconds": 5,
+            "failurePolicy": "Fail",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }],
+    });
+    let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+    let (status, answer) = world.plane.request("POST", path, &webhook).unwrap();
+    assert!(status < 300, "{answer}");
+    wait("the webhook to be in force", || {
+        let probe = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "probe", "namespace": world.work}});
+        match world.try_create(&probe, "&dryRun=All") {
+            (500, _) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    });
+    let mark = world.plane.audit_mark();
+    let commit = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    world.poke("shop");
+    // While that hangs, another Application is as fast as ever.
+    repo.write("well/well.yaml", &config_map("well", "1"))
+        .unwrap();
+    let well = repo.commit("Still well").unwrap();
+    world.synced("well", &well);
+    assert_eq!(
+        world.get("ConfigMap", other, "well").unwrap()["data"]["value"],
+        "1"
+    );
+    let message = wait("the webhook to be named", || {
+        let ready = condition(&world.app("shop"), "Ready");
+        let message = ready["message"].as_str().unwrap_or_default().to_owned();
+        if message.contains("slow.example.com") && message.contains("shop/a.yaml") {
+            Ok(message)
+        } else {
+            Err(ready.to_string())
+        }
+    });
+    assert!(!message.contains('\n'), "{message}");
+    assert_eq!(world.deletes(mark), [""; 0]);
+
+    let (status, answer) = world
+        .plane
+        .request("DELETE", &format!("{path}/slow-webhook"), &json!(null))
+        .unwrap();
+    assert!(status < 300, "{answer}");
+    world.synced("shop", &commit);
+    assert_eq!(world.value("a"), "2");
+}
