@@ -14,6 +14,9 @@ use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+/// What pods say that crash.
+const CRASHED_STAGE: &str = include_str!("../stages/pod-crashed.yaml");
+
 /// Logs every request once or twice, with who did what to which object, but without contents.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy",
 "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
@@ -292,6 +295,10 @@ fn kwok(binaries: &Binaries, dir: &Path, kubeconfig: &Path) -> Result<(Component
         flag("--node-lease-duration-seconds", 40),
     ];
     args.extend(stages.iter().map(|stage| flag("--config", stage.display())));
+    // Not in the cache: a change of it builds nothing anew.
+    let crashed = dir.join("pod-crashed.yaml");
+    fs::write(&crashed, CRASHED_STAGE).doing(|| format!("writing {}", crashed.display()))?;
+    args.push(flag("--config", crashed.display()));
     run(Component::Kwok, &program, args, dir)
 }
 

@@ -13,6 +13,8 @@
 //! - the annotation `testcluster.towline.dev/ready-after: 3s` delays that (`1h` is never);
 //! - the label `testcluster.towline.dev/waiting: CrashLoopBackOff` (or `ImagePullBackOff`, …) keeps
 //!   the containers waiting for that reason;
+//! - the annotation `testcluster.towline.dev/last-words: panic` is what those that crash said, and
+//!   `…/last-reason: OOMKilled` why they ended;
 //! - the label `pod-container-running-failed.stage.kwok.x-k8s.io: "true"` makes containers fail,
 //!   and the annotations `…/reason: OOMKilled`, `…/exit-code` and `…/delay: 0s` of the same name
 //!   say how (KWOK's own stage).
