@@ -84,28 +84,47 @@ impl Application {
         }
     }
 
-    /// The worst object of the revision that is enforced.
+    /// The worst object of the revision that is enforced, or that it lacks because the object is
+    /// somebody else's.
     pub(super) fn worst(&self) -> Option<(String, Health)> {
-        let assessed: Vec<(String, Health)> = self
-            .enforced
-            .keys()
-            .map(|id| {
-                let health = match self.live.get(id) {
-                    Some(Sighting::Present(seen)) => seen.health.clone(),
-                    Some(Sighting::Absent) => match self.inventory.as_ref().and_then(|i| i.get(id))
-                    {
-                        Some(entry) if entry.done => Health::new(health::Status::Healthy, "", ""),
-                        _ => Health::missing(),
-                    },
-                    Some(Sighting::Unknown(why)) => Health::unknown(why),
-                    None => Health::unknown("not read yet"),
-                };
-                (id.to_string(), health)
-            })
+        let enforced = self.enforced.keys().map(|id| {
+            let done = self.inventory.as_ref().and_then(|i| i.get(id));
+            let health = match self.live.get(id) {
+                Some(Sighting::Present(seen)) => seen.health.clone(),
+                Some(Sighting::Absent) => match done {
+                    Some(entry) if entry.done => Health::new(health::Status::Healthy, "", ""),
+                    _ => Health::missing(),
+                },
+                Some(Sighting::Unknown(why)) => Health::unknown(why),
+                None => Health::unknown("not read yet"),
+            };
+            (id.to_string(), health)
+        });
+        let assessed: Vec<(String, Health)> = enforced
             .chain(self.running_hooks())
+            .chain(self.lacking())
             .collect();
         let worst = health::worst(assessed.iter().map(|(_, health)| health))?.clone();
         assessed.into_iter().find(|(_, health)| *health == worst)
+    }
+
+    /// What the newest revision declares and the Application has not: because it cannot be touched,
+    /// or because nothing of the revision is there yet. Others are on their way, and counted as out of
+    /// sync.
+    fn lacking(&self) -> impl Iterator<Item = (String, Health)> {
+        let goal = self.goal.as_ref().map(|goal| &goal.desired.objects);
+        goal.into_iter().flatten().filter_map(|(id, object)| {
+            if object.ignored || self.enforced.contains_key(id) {
+                return None;
+            }
+            let barred = self.report.as_ref().and_then(|r| r.objects.get(id));
+            let health = match (barred, self.live.get(id)) {
+                (Some(why), _) => Health::new(health::Status::Missing, "NotApplied", why),
+                (None, Some(Sighting::Absent)) if self.enforced.is_empty() => Health::missing(),
+                _ => return None,
+            };
+            Some((id.to_string(), health))
+        })
     }
 
     /// A refusal of the API server, with the object's place in the repository and the remedy.

@@ -137,6 +137,7 @@ fn what_argo_cd_manages_is_refused() {
     let app = world.refresh("shop");
     let message = condition(&app, "Ready")["message"].to_string();
     assert!(message.contains("Argo CD Application `bank`"), "{message}");
+    assert_eq!(app["status"]["health"]["status"], "Missing", "{app}");
     assert_eq!(world.value("a"), "argo");
     world.assert_quiet();
 }
