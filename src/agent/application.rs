@@ -18,6 +18,7 @@ use super::deletion::Deletion;
 use super::dependencies::stirred;
 use super::goal::{Broken, Goal};
 use super::last_good::LastGood;
+use super::pods::PodWatches;
 use super::request::Request;
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
@@ -27,6 +28,7 @@ use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
 use crate::error::Class;
+use crate::health::Patience;
 use crate::inventory::{Inventory, Owner, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
@@ -42,7 +44,7 @@ const COALESCE: Duration = Duration::from_millis(5);
 pub(super) const STATUS_SPACING: Duration = Duration::from_secs(1);
 /// When what was learned by the way (UIDs, hashes) is stored.
 pub(super) const STORE_AFTER: Duration = Duration::from_secs(5);
-/// When objects that nobody has observed yet are looked at again; see [`crate::health`].
+/// When it is asked again what the health of objects hangs on that are on their way.
 const RECHECK: Duration = Duration::from_secs(11);
 /// How often every object is read, in case a watch missed something.
 const AUDIT: Duration = Duration::from_secs(3600);
@@ -111,6 +113,9 @@ pub(super) struct Application {
     pub(super) gave_up: bool,
     /// What was tried last: a change of it starts the retries anew.
     tried: Option<(String, i64)>,
+    /// The pods of workloads that are on their way, and since when those are.
+    pub(super) pods: PodWatches,
+    pub(super) patience: Patience,
     pub(super) timers: Timers,
 }
 
@@ -131,6 +136,10 @@ pub(super) struct Timers {
     pub(super) last_good: Option<Instant>,
     pub(super) publish: Option<Instant>,
     pub(super) store: Option<Instant>,
+    /// When an object's health changes by time alone.
+    pub(super) turn: Option<Instant>,
+    /// When a workload has been on its way so long that its pods are asked.
+    pub(super) pods: Option<Instant>,
     recheck: Option<Instant>,
     audit: Option<Instant>,
 }
@@ -144,6 +153,8 @@ impl Timers {
             self.last_good,
             self.publish,
             self.store,
+            self.turn,
+            self.pods,
             self.recheck,
             self.audit,
         ]
@@ -207,6 +218,8 @@ impl Application {
                 first: Some(Instant::now() + FIRST_POLL),
                 ..Timers::default()
             },
+            pods: PodWatches::default(),
+            patience: Patience::default(),
             shared,
         }
     }
@@ -225,6 +238,7 @@ impl Application {
             if self.request().deleting {
                 // Nothing of the living is due any more; the deletion sets its own retry.
                 self.timers = Timers::default();
+                self.pods = PodWatches::default();
                 let ended = Deletion::of(&mut self).await;
                 if ended {
                     break;
@@ -284,6 +298,8 @@ impl Application {
         let keep = due(&mut self.timers.last_good);
         let is_late = self.timers.first.is_none() || due(&mut self.timers.first);
         let audit = due(&mut self.timers.audit);
+        let turned = due(&mut self.timers.turn) && self.weigh();
+        let ask_pods = due(&mut self.timers.pods);
         if audit || self.timers.audit.is_none() {
             self.timers.audit = Some(Instant::now() + self.audit_interval());
         }
@@ -337,6 +353,7 @@ impl Application {
         if is_new
             || audit
             || changed
+            || turned
             || retry
             || recheck
             || refreshed.is_some()
@@ -345,6 +362,9 @@ impl Application {
             self.passes(&policy, &who, &request).await;
         } else if publish {
             self.publish(&request, true).await;
+        }
+        if ask_pods {
+            self.watch_pods(&who);
         }
         if store {
             self.save().await;
@@ -380,6 +400,7 @@ impl Application {
             }
         }
         self.summary = wrote;
+        self.watch_pods(who);
         // A sync that was asked for goes on from wave to wave.
         let waits = self.report.as_ref().is_some_and(|report| {
             let is_blocked = report.dependency.is_some();
@@ -478,7 +499,11 @@ impl Application {
 
     /// Takes in what the watches told. Returns true when something is not as it was.
     fn read_mailbox(&mut self) -> bool {
-        let mut changed = false;
+        let heard = self.mailbox.take_pods();
+        let mut changed = !heard.is_empty() && {
+            self.pods.take(heard);
+            self.weigh()
+        };
         for (id, notice) in self.mailbox.take() {
             let Some(known) = self.live.get(&id) else {
                 // Not looked for yet, or not ours: the next look decides.
@@ -503,8 +528,10 @@ impl Application {
                         let untouched =
                             seen.fingerprint.is_some() && seen.fingerprint == old.fingerprint;
                         seen.holds = old.holds.filter(|_| same && untouched);
+                        self.weigh_one(&id, &mut seen, jiff::Timestamp::now());
                         changed |= seen.holds != old.holds
                             || seen.health != old.health
+                            || seen.unsettled != old.unsettled
                             || seen.terminating != old.terminating
                             || seen.finished != old.finished;
                     } else {
@@ -523,14 +550,11 @@ impl Application {
         AUDIT - Duration::from_secs(300) + Duration::from_secs(600 * spread / 255)
     }
 
-    /// Objects whose health depends on time, and those that wait for others, are read again.
+    /// Objects that wait for others are read again.
     fn forget_waiting(&mut self) {
-        let report = self.report.clone().unwrap_or_default();
-        self.live.retain(|id, sighting| match sighting {
-            _ if report.objects.contains_key(id) => false,
-            Sighting::Present(seen) => seen.health.reason != crate::health::AWAITS_OBSERVATION,
-            _ => true,
-        });
+        if let Some(report) = &self.report {
+            self.live.retain(|id, _| !report.objects.contains_key(id));
+        }
     }
 
     /// Deletes what is stored of an Application that is gone.

@@ -13,7 +13,7 @@ use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
 use crate::desired::{Desired, DesiredObject};
 use crate::error::Class;
-use crate::health::{self, Health, ObservationRules};
+use crate::health::{self, Health};
 use crate::inventory::{Entry, Outcome, Phase, State};
 use crate::live::{Sighting, observe, shown};
 use crate::object::{ObjectId, Scope, keys};
@@ -72,8 +72,7 @@ impl Application {
             .ok()?
             .iter()
             .map(|pod| {
-                let rules = ObservationRules::default();
-                let health = health::assess(pod, now.unsigned_abs(), &rules);
+                let (health, _) = health::outlook(pod, now.unsigned_abs());
                 (pod.name().to_owned(), health)
             })
             .collect();

@@ -48,6 +48,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "Applications, by `sync` and `health`",
     ),
     (
+        "towline_pod_watches",
+        "gauge",
+        "workloads that do not become ready and whose pods are watched for the reason",
+    ),
+    (
         "towline_leader",
         "gauge",
         "1 while this agent holds the Lease",
@@ -84,6 +89,7 @@ pub struct Metrics {
     renders: Family<ResultLabel, Counter>,
     skipped: Counter,
     applications: Family<StateLabels, Gauge>,
+    pod_watches: Gauge<i64, std::sync::atomic::AtomicI64>,
     leader: Gauge<i64, std::sync::atomic::AtomicI64>,
 }
 
@@ -99,6 +105,7 @@ impl Default for Metrics {
             renders: Family::default(),
             skipped: Counter::<u64, AtomicU64>::default(),
             applications: Family::default(),
+            pod_watches: Gauge::default(),
             leader: Gauge::default(),
             registry: Registry::default(),
         };
@@ -115,7 +122,8 @@ impl Default for Metrics {
         registry.register("renders", TABLE[5].2, metrics.renders.clone());
         registry.register("renders_skipped", TABLE[6].2, metrics.skipped.clone());
         registry.register("applications", TABLE[7].2, metrics.applications.clone());
-        registry.register("leader", TABLE[8].2, metrics.leader.clone());
+        registry.register("pod_watches", TABLE[8].2, metrics.pod_watches.clone());
+        registry.register("leader", TABLE[9].2, metrics.leader.clone());
         Self {
             registry,
             ..metrics
@@ -190,6 +198,11 @@ impl Metrics {
         if let Some(after) = after {
             self.applications.get_or_create(&labels(after)).inc();
         }
+    }
+
+    /// A watch of pods was opened (1) or closed (-1).
+    pub fn pod_watch(&self, change: i64) {
+        self.pod_watches.inc_by(change);
     }
 
     /// Whether this agent holds the Lease.

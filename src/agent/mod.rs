@@ -1,7 +1,7 @@
 //! The agent: what happens, when. It holds the only state, and all time, of towline.
 //!
 //! One task for each Application ([`application`]), one for each Git remote ([`sources`]), one for
-//! each watched kind ([`watches`]). An Application's task sleeps until something happens to it and
+//! each watched kind ([`watches`]), one for each workload whose pods are watched ([`pods`]). An Application's task sleeps until something happens to it and
 //! then makes a pass ([`sync`]), which is a row of pure functions between two doors.
 
 mod application;
@@ -10,6 +10,7 @@ mod credentials;
 mod deletion;
 mod dependencies;
 mod discovery;
+mod elsewhere;
 mod enforce;
 mod goal;
 mod hooks;
@@ -19,6 +20,7 @@ mod lease;
 mod look;
 pub mod metrics;
 mod outcome;
+mod pods;
 mod publish;
 mod request;
 mod sources;
@@ -26,6 +28,7 @@ pub(crate) mod store;
 mod subscribe;
 mod sync;
 mod tell;
+mod unsettled;
 mod watches;
 
 use std::collections::BTreeMap;
@@ -48,8 +51,10 @@ use application::Application;
 use credentials::Credentials;
 use dependencies::Board;
 use discovery::Kinds;
+use elsewhere::Elsewhere;
 use lease::Elector;
 use metrics::Metrics;
+use pods::PodPlaces;
 use publish::{Events, applications};
 use request::Request;
 use sources::Sources;
@@ -88,6 +93,8 @@ struct Shared {
     credentials: Credentials,
     watches: Watches,
     board: Board,
+    pods: Arc<PodPlaces>,
+    elsewhere: Elsewhere,
     events: Events,
     metrics: Arc<Metrics>,
 }
@@ -183,6 +190,8 @@ fn act(
         sources: Sources::new(cache, Arc::clone(&metrics)),
         credentials: Credentials::new(Arc::clone(&cluster)),
         watches: Watches::new(Arc::clone(&cluster)),
+        pods: Arc::new(PodPlaces::new(Arc::clone(&metrics))),
+        elsewhere: Elsewhere::default(),
         events: Events::new(options.identity.as_str()),
         board: Board::new(options.namespace.as_str()),
         kinds: Kinds::default(),

@@ -45,6 +45,7 @@ impl Application {
         self.look(who, now).await;
         self.recognise();
         self.see_hooks(who, now).await;
+        self.settle().await;
         let Some(desired) = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired)) else {
             return self.enforce(policy, who, now).await;
         };
@@ -66,6 +67,7 @@ impl Application {
         self.changed += self.summary.rolled_forward();
         self.watch(&desired, who);
         self.see_hooks(who, now).await;
+        self.settle().await;
         let next = self.decide(&desired, policy, now);
         self.accept(&next, complete);
         let again = !complete || (self.problems.is_empty() && !next.steps.is_empty());

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
+use crate::health::Pods;
 use crate::inventory::Owner;
 use crate::live::{Observed, observe};
 use crate::object::{Object, ObjectId, Scope, keys};
@@ -32,6 +33,8 @@ pub enum Notice {
 pub struct Mailbox {
     owner: Owner,
     notices: Mutex<BTreeMap<ObjectId, Notice>>,
+    /// What was heard of the pods of workloads; see [`super::pods`].
+    pods: Mutex<BTreeMap<ObjectId, Pods>>,
     wake: Notify,
 }
 
@@ -41,6 +44,7 @@ impl Mailbox {
         Self {
             owner,
             notices: Mutex::default(),
+            pods: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -50,11 +54,22 @@ impl Mailbox {
         std::mem::take(&mut *lock(&self.notices))
     }
 
+    /// The pods that were heard of since the last call, by their workload.
+    pub fn take_pods(&self) -> BTreeMap<ObjectId, Pods> {
+        std::mem::take(&mut *lock(&self.pods))
+    }
+
+    /// Puts what is known of the pods of a workload in it.
+    pub fn put_pods(&self, workload: &ObjectId, pods: Pods) {
+        lock(&self.pods).insert(workload.clone(), pods);
+        self.wake.notify_one();
+    }
+
     /// Waits until something is in it.
     pub async fn filled(&self) {
         loop {
             let notified = self.wake.notified();
-            if !lock(&self.notices).is_empty() {
+            if !lock(&self.notices).is_empty() || !lock(&self.pods).is_empty() {
                 return;
             }
             notified.await;

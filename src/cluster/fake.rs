@@ -224,9 +224,18 @@ impl Cluster for FakeCluster {
 
     fn watch(
         &self,
-        _who: &Identity,
-        _scope: &WatchScope,
+        who: &Identity,
+        scope: &WatchScope,
     ) -> BoxStream<'static, Result<WatchEvent, Error>> {
-        futures::stream::pending().boxed()
+        let namespace = scope.namespace.as_deref().unwrap_or_default();
+        let selector = scope.selector.as_deref().unwrap_or_default();
+        let request = format!(
+            "watch {} in {namespace} of {selector}",
+            scope.resource.plural
+        );
+        let failed = self.record(who, request).err().map(Err);
+        futures::stream::iter(failed)
+            .chain(futures::stream::pending())
+            .boxed()
     }
 }

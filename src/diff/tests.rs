@@ -52,6 +52,7 @@ fn seen(uid: &str, claim: Claim, holds: Option<u64>) -> Sighting {
         version: 1,
         fingerprint: None,
         health: Health::new(Status::Healthy, "", ""),
+        unsettled: None,
         terminating: false,
         finished: false,
         succeeded: false,

@@ -2,8 +2,9 @@
 //!
 //! The order of questions is that of kstatus (kubernetes-sigs/cli-utils): is it being deleted, has
 //! its controller seen the last change, does it say `Reconciling` or `Stalled`, what does its kind
-//! say, is it `Ready`. Everything is told from the object alone, at a time that is an argument.
-//! A new kind is one file, one row of `KINDS` and its fixtures.
+//! say, is it `Ready`. A rule tells from the object alone, at a time that is an argument. What else
+//! there is to know (time that passes, the pods of a workload, the StorageClass of a claim) is put
+//! together in `outlook.rs`. A new kind is one file, one row of `KINDS` and its fixtures.
 
 mod api_service;
 mod application;
@@ -18,12 +19,15 @@ mod ingress;
 mod job;
 mod ladder;
 mod namespace;
+mod outlook;
 mod persistent_volume;
 mod persistent_volume_claim;
 mod pipeline_run;
 mod pod;
 mod pod_disruption_budget;
+mod pod_watch;
 mod replica_set;
+mod selector;
 mod service;
 mod stateful_set;
 mod subject;
@@ -34,17 +38,18 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::live::shown;
-use crate::object::Object;
+use crate::object::{Gvk, Object};
 
+pub use outlook::{Question, Turn, Unsettled, outlook};
+pub use pod_watch::{Look, Patience, Rollout};
 use subject::Subject;
-pub use workload_pods::with_pods;
+pub use workload_pods::{Pods, Workload};
 
 /// Longest message, in characters: it becomes part of an annotation and of a condition.
 const MESSAGE_LIMIT: usize = 512;
 
-/// The reason of an object whose controller has not seen its newest generation yet. It becomes
-/// Healthy by time alone in the end, so that somebody has to look again.
-pub const AWAITS_OBSERVATION: &str = "GenerationNotObserved";
+/// The reason of an object whose controller has not seen its newest generation yet.
+const AWAITS_OBSERVATION: &str = "GenerationNotObserved";
 
 /// The health of an object, in Argo CD's words and order: the last is the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -160,32 +165,32 @@ impl Health {
     }
 }
 
-/// What is known about an object from elsewhere.
+/// What is known about an object from elsewhere: the answers to [`Question`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct ObservationRules {
+struct ObservationRules {
     /// The CRD declares `status.observedGeneration` or `status.conditions` at the object's version:
     /// its controller is expected to say that it has seen a change.
-    pub declared: bool,
-    /// When the generation last changed, in seconds since 1970, if it was seen. Otherwise the last
-    /// write of the object itself counts.
-    pub changed_at: Option<u64>,
+    declared: bool,
     /// For a claim: its StorageClass binds only when a pod uses the claim
     /// (`volumeBindingMode: WaitForFirstConsumer`).
-    pub waits_for_first_consumer: bool,
+    waits_for_first_consumer: bool,
 }
 
 /// The health of `object` at `now` (seconds since 1970).
-pub fn assess(object: &Object, now: u64, observed: &ObservationRules) -> Health {
+fn assess(object: &Object, now: u64, observed: &ObservationRules) -> Health {
     let subject = Subject {
         object,
         now,
         rules: observed,
     };
-    let gvk = object.gvk();
-    let rule = KINDS
-        .iter()
-        .find(|(group, kind, _)| gvk.group == *group && gvk.kind == *kind);
-    ladder::assess(&subject, rule.map(|(_, _, rule)| *rule))
+    ladder::assess(&subject, rule_of(&object.gvk()))
+}
+
+/// The rule of a kind, if it has one of its own.
+fn rule_of(gvk: &Gvk) -> Option<Rule> {
+    let mut rows = KINDS.iter();
+    let row = rows.find(|(group, kind, _)| gvk.group == *group && gvk.kind == *kind)?;
+    Some(row.2)
 }
 
 /// The worst of several, the first of those that are equally bad; `None` of none.

@@ -15,7 +15,7 @@ const SCHEDULE_SECONDS: u64 = 15;
 const SCALE_UP_SECONDS: u64 = 180;
 /// Restarts after which a container that is not ready counts as crashing also between two back-offs,
 /// when it runs for a moment: its health would change with each.
-const CRASHES: i64 = 3;
+const CRASHES: i64 = 2;
 
 /// Reasons of a waiting container that will not go away by waiting, each with the word for it.
 const WAITING: &[&str] = &[

@@ -81,12 +81,9 @@ impl<'a> Subject<'a> {
         self.seconds_since(self.text("/metadata/creationTimestamp"))
     }
 
-    /// Seconds since the generation last changed, as far as that is known: by whom it was seen,
-    /// else since the last write of the object that was not one of a subresource.
+    /// Seconds since the generation last changed, as far as the object tells: since the last write
+    /// of it that was not one of a subresource.
     pub(super) fn seconds_since_change(&self) -> Option<u64> {
-        if let Some(changed) = self.rules.changed_at {
-            return Some(self.now.saturating_sub(changed));
-        }
         let writes = self
             .list("/metadata/managedFields")
             .iter()

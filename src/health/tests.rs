@@ -60,20 +60,22 @@ fn assess_fixture(mut value: Value) -> Health {
             .and_then(Value::as_bool)
             .unwrap_or_default()
     };
-    let rules = ObservationRules {
-        declared: is("declared"),
-        changed_at: None,
-        waits_for_first_consumer: is("waitsForFirstConsumer"),
-    };
     let object = Object(value);
-    let pods: Vec<Object> = pods
-        .as_array()
-        .into_iter()
-        .flatten()
-        .cloned()
-        .map(Object)
-        .collect();
-    with_pods(&object, assess(&object, NOON, &rules), &pods, NOON)
+    let (health, unsettled) = outlook(&object, NOON);
+    let Some(unsettled) = unsettled else {
+        return health;
+    };
+    let mut known = Pods::default();
+    let pods = pods.as_array().map(|all| {
+        all.iter()
+            .for_each(|pod| known.put(&Object(pod.clone()), NOON));
+        &known
+    });
+    let answer = |question: &Question| match question {
+        Question::BindsLate(_) => is("waitsForFirstConsumer"),
+        Question::DeclaresStatus(_) => is("declared"),
+    };
+    unsettled.health(NOON, answer, pods).0
 }
 
 #[test]
@@ -156,6 +158,129 @@ fn the_pod_says_why() {
     );
 }
 
+/// The message of a fixture.
+fn message(fixture: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/health");
+    let text = std::fs::read_to_string(root.join(fixture)).expect("readable");
+    assess_fixture(yaml(&text)).message
+}
+
+#[test]
+fn a_workload_says_what_its_pods_say() {
+    for (fixture, expected) in [
+        (
+            "deployment/degraded-crash-loop-back-off--condition-names-the-replica-set.yaml",
+            "pod `web-new-1`: container `web` exited with 1, 4 restarts: no such table",
+        ),
+        (
+            "deployment/degraded-progress-deadline-exceeded--pod-says-why.yaml",
+            "ReplicaSet \"web-new\" has timed out progressing; pod `web-new-1`: container `web` exited with 1, 4 restarts: no such table",
+        ),
+        (
+            "deployment/progressing-updating--evicted-pod-is-replaced.yaml",
+            "1 of 3 new replicas are updated; pod `web-new-1`: The node was low on resource",
+        ),
+        (
+            "daemon-set/degraded-oom-killed--pod-of-the-newest-template.yaml",
+            "pod `web-b`: container `web` was killed: out of memory, 3 restarts",
+        ),
+        (
+            "replica-set/degraded-create-container-config-error.yaml",
+            "pod `web-a`: container `web`: CreateContainerConfigError: secret \"db\" not found",
+        ),
+        (
+            "stateful-set/progressing-not-ready--pod-of-an-older-revision-is-in-the-way.yaml",
+            "2 of 3 pods are ready; pod `web-2` of an older template is in the way, delete it if it does not recover: container `web` exited with 1, 4 restarts: no such table",
+        ),
+        (
+            "job/degraded-job-failed--pod-says-why.yaml",
+            "BackoffLimitExceeded: Job has reached the specified backoff limit; pod `web-a`: container `web` exited with 1: no such table",
+        ),
+        (
+            "job/progressing-running--it-counts-its-crashes.yaml",
+            "0 pods succeeded, 1 active, 1 failed; pod `web-a`: container `web` exited with 1: no such table",
+        ),
+    ] {
+        assert_eq!(message(fixture), expected, "{fixture}");
+    }
+}
+
+fn pod(name: &str, status: Value) -> Object {
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "labels": {"batch.kubernetes.io/job-name": "migrate"}}});
+    pod["status"] = status;
+    Object(pod)
+}
+
+fn waiting(reason: &str) -> Value {
+    json!({"phase": "Pending", "containerStatuses": [
+        {"name": "web", "ready": false, "state": {"waiting": {"reason": reason}}}]})
+}
+
+#[test]
+fn of_many_pods_those_that_say_most_are_remembered() {
+    let mut pods = Pods::default();
+    for number in 0..300 {
+        pods.put(
+            &pod(
+                &format!("ok-{number}"),
+                json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}),
+            ),
+            NOON,
+        );
+    }
+    assert_eq!(pods.iter().count(), 0);
+    for number in 0..150 {
+        pods.put(
+            &pod(&format!("new-{number}"), waiting("ContainerCreating")),
+            NOON,
+        );
+    }
+    assert_eq!(pods.iter().count(), 100);
+    for number in 0..150 {
+        pods.put(
+            &pod(&format!("sick-{number}"), waiting("ImagePullBackOff")),
+            NOON,
+        );
+    }
+    assert_eq!(
+        pods.iter()
+            .filter(|pod| pod.reason() == "ImagePullBackOff")
+            .count(),
+        100
+    );
+    let well = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    pods.put(&pod("sick-1", well), NOON);
+    assert_eq!(pods.iter().count(), 99);
+}
+
+#[test]
+fn a_job_that_gives_up_deletes_its_pods_and_their_last_words_stay() {
+    let mut job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+        "spec": {"selector": {"matchLabels": {"a": "b"}}}, "status": {"startTime": "2026-01-01T11:00:00Z"}});
+    let mut pods = Pods::default();
+    let crashed = pod(
+        "migrate-a",
+        json!({"phase": "Running", "containerStatuses": [{"name": "web",
+        "restartCount": 6, "state": {"terminated": {"exitCode": 1, "message": "no such table"}}}]}),
+    );
+    pods.put(&crashed, NOON);
+    let mut ending = crashed.clone();
+    ending.0["metadata"]["deletionTimestamp"] = json!("2026-01-01T12:00:00Z");
+    pods.put(&ending, NOON);
+    pods.gone(&ending);
+    job["status"]["conditions"] =
+        json!([{"type": "Failed", "status": "True", "message": "gave up"}]);
+    let (_, unsettled) = outlook(&Object(job), NOON);
+    let (health, _) = unsettled
+        .expect("it failed")
+        .health(NOON, |_| true, Some(&pods));
+    assert_eq!(
+        health.message,
+        "gave up; pod `migrate-a`: container `web` exited with 1, 6 restarts: no such table"
+    );
+}
+
 #[test]
 fn messages_are_bounded() {
     assert_eq!(
@@ -214,11 +339,13 @@ fn no_object_makes_a_rule_panic() {
         object["kind"] = json!(kind);
         let rules = ObservationRules {
             declared: true,
-            changed_at: Some(0),
             waits_for_first_consumer: true,
         };
         let object = Object(object);
-        let health = assess(&object, NOON, &rules);
-        with_pods(&object, health, std::slice::from_ref(&object), NOON);
+        assess(&object, NOON, &rules);
+        let (_, unsettled) = outlook(&object, NOON);
+        let mut pods = Pods::default();
+        pods.put(&object, NOON);
+        unsettled.map(|unsettled| unsettled.health(NOON, |_| true, Some(&pods)));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Fields, Fingerprint, Operation, fingerprint, replicas_yielded};
-use crate::health::{self, Health};
+use crate::health::{Health, Unsettled, outlook};
 use crate::inventory::{Claim, Owner};
 use crate::object::{Object, ObjectId, keys};
 
@@ -17,8 +17,10 @@ pub struct Observed {
     pub version: u64,
     /// What towline owns in it, or `None` where the managed fields cannot say.
     pub fingerprint: Option<Fingerprint>,
-    /// Its health at the time of observation.
+    /// Its health, as far as it is known.
     pub health: Health,
+    /// What else its health hangs on; `None` in steady state.
+    pub unsettled: Option<Box<Unsettled>>,
     /// On its way out.
     pub terminating: bool,
     /// A Job or Pod that ran to its end.
@@ -70,15 +72,13 @@ pub type Live = BTreeMap<ObjectId, Sighting>;
 pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
     let end = end(object);
     let owned = super::owned_by(object, crate::cluster::MANAGER, Operation::Apply);
+    let (health, unsettled) = outlook(object, now.unsigned_abs());
     Observed {
         uid: object.uid().to_owned(),
         version: object.resource_version().parse().unwrap_or(0),
         fingerprint: fingerprint(object, Operation::Apply, &Fields::default()).ok(),
-        health: health::assess(
-            object,
-            now.unsigned_abs(),
-            &health::ObservationRules::default(),
-        ),
+        health,
+        unsettled,
         terminating: object.is_terminating(),
         finished: end.is_some(),
         succeeded: end == Some(true),

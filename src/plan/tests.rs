@@ -73,6 +73,7 @@ impl World {
             version: 1,
             fingerprint: None,
             health: crate::health::Health::new(status, "", "rolling out"),
+            unsettled: None,
             terminating: false,
             finished: false,
             succeeded: false,

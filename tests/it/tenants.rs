@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::world::manifests::{config_map, service};
-use crate::world::{World, wait_for};
+use crate::world::manifests::{config_map, deployment, service};
+use crate::world::{World, logs, wait_for};
 
 /// A world whose agent also honours the Applications of a team's namespace.
 fn with_team(name: &str) -> (World<'static>, String) {
@@ -133,6 +133,57 @@ fn an_account_limits_what_a_commit_can_do() {
     });
     assert_eq!(world.live("ConfigMap", "b"), None);
     assert_eq!(world.get("Service", &team, "web"), None);
+}
+
+#[test]
+fn an_account_that_may_not_see_pods_still_has_the_health_of_its_workloads() {
+    let (world, team) = with_team("team-pods");
+    make_deployer(&world, &team);
+    let rbac = "rbac.authorization.k8s.io";
+    let at = json!({"name": "deployments", "namespace": team});
+    world.apply(
+        &json!({"apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": at,
+        "rules": [{"apiGroups": ["apps"], "resources": ["deployments"],
+            "verbs": ["get", "list", "watch", "create", "patch", "update", "delete"]}]}),
+    );
+    world.apply(
+        &json!({"apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": at,
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "deployments"},
+        "subjects": [{"kind": "ServiceAccount", "name": "deployer", "namespace": team}]}),
+    );
+    let crashes =
+        "        app: web\n        testcluster.towline.dev/waiting: CrashLoopBackOff\n    spec";
+    let manifest =
+        deployment("web", Some(1), "nginx:1").replace("        app: web\n    spec", crashes);
+    world.commit(&[("shop/web.yaml", &manifest)]);
+    let mark = world.plane.audit_mark();
+    let mut app = team_application(&world, &team);
+    app["spec"]["serviceAccountName"] = "deployer".into();
+    world.create(&app);
+    let account = format!("system:serviceaccount:{team}:deployer");
+    let of_pods = || -> Vec<_> {
+        let requests = world.requests(mark).into_iter();
+        requests.filter(|event| event.resource == "pods").collect()
+    };
+    wait_for("the refusal to list pods", || {
+        of_pods().iter().any(|event| event.code == 403)
+    });
+    wait_for("the health of the workload", || {
+        let health = status(&world, &team)["health"].clone();
+        let message = health["message"].as_str().unwrap_or_default();
+        health["status"] == "Progressing"
+            && message.contains("0 of 1 updated replicas are available")
+    });
+    world.wait_polls(3.0);
+    let asked = of_pods();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].impersonated, account);
+    let notes = logs()
+        .lines()
+        .filter(|line| line.contains("pods may not be watched") && line.contains(&account))
+        .count();
+    assert_eq!(notes, 1);
+    assert!(world.agent().metric("towline_pod_watches") == 0.0);
 }
 
 #[test]

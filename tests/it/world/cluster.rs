@@ -16,6 +16,8 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("Service", "/api/v1", "services"),
     ("ServiceAccount", "/api/v1", "serviceaccounts"),
     ("Event", "/api/v1", "events"),
+    ("Pod", "/api/v1", "pods"),
+    ("StorageClass", "/apis/storage.k8s.io/v1", "storageclasses"),
     ("Deployment", "/apis/apps/v1", "deployments"),
     ("ReplicaSet", "/apis/apps/v1", "replicasets"),
     ("Job", "/apis/batch/v1", "jobs"),
