@@ -73,6 +73,24 @@ impl DiskFiles {
         }
     }
 
+    /// Whether `file` is what is at `path`, and no link stands there.
+    #[cfg(unix)]
+    fn is_still(&self, path: &str, file: &File) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let (opened, there) = (
+            file.metadata()?,
+            fs::symlink_metadata(self.root.join(path))?,
+        );
+        Ok(opened.is_file() && (opened.dev(), opened.ino()) == (there.dev(), there.ino()))
+    }
+
+    /// Other systems make links for administrators only.
+    #[cfg(not(unix))]
+    fn is_still(&self, _: &str, file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.is_file())
+    }
+
     /// An absolute target of a link at `link` inside the root, as a relative one.
     fn inside(&self, link: &str, target: &Path) -> Option<String> {
         let below = target.strip_prefix(&self.root).ok()?;
@@ -126,6 +144,11 @@ impl Files for DiskFiles {
             }
             Some(EntryKind::File) => {
                 let file = File::open(self.root.join(path)).map_err(|e| store(path, &e))?;
+                // What was a file a moment ago may be a link by now, and would be followed.
+                if !self.is_still(path, &file).map_err(|e| store(path, &e))? {
+                    let message = format!("`{path}` changed while it was read");
+                    return Err(ReadError::Store(message));
+                }
                 let mut bytes = Vec::new();
                 let most = (limit as u64).saturating_add(1);
                 file.take(most)
