@@ -1,7 +1,9 @@
-//! Metadata that only the server sets is left out.
+//! Metadata that only the cluster sets is left out.
 //!
 //! It comes into Git with `kubectl get -o yaml`. `managedFields`, `uid` and `resourceVersion` make a
-//! server-side apply fail; the others would be owned to no purpose.
+//! server-side apply fail; the others would be owned to no purpose. `ownerReferences` name an owner by
+//! a UID that no Git can know: the garbage collector would delete the object for want of its owner,
+//! again and again.
 
 use serde_json::Value;
 
@@ -19,6 +21,7 @@ const FIELDS: &[&str] = &[
     "deletionTimestamp",
     "generation",
     "managedFields",
+    "ownerReferences",
     "resourceVersion",
     "selfLink",
     "uid",
@@ -44,7 +47,7 @@ fn rewrite(object: &mut Value, notes: &mut Vec<Diagnostic>) {
         }
     }
     if !dropped.is_empty() {
-        let message = format!("{} left out: only the server sets it", dropped.join(", "));
+        let message = format!("{} left out: only the cluster sets it", dropped.join(", "));
         notes.push(about(object, message).hint("remove it from the file"));
     }
 }
@@ -69,7 +72,7 @@ mod tests {
         assert_eq!(
             notes,
             [
-                "ConfigMap/n/c: `metadata.resourceVersion`, `metadata.uid` left out: only the server \
+                "ConfigMap/n/c: `metadata.resourceVersion`, `metadata.uid` left out: only the cluster \
               sets it (hint: remove it from the file)"
             ]
         );
