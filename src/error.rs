@@ -80,21 +80,53 @@ impl Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
-            f.write_str(&self.path)?;
+            write!(f, "{}", Shown(&self.path))?;
             if let Some(line) = self.line {
                 write!(f, ":{line}")?;
             }
             f.write_str(": ")?;
         }
         if let Some(object) = &self.object {
-            write!(f, "{object}: ")?;
+            write!(f, "{}: ", Shown(object))?;
         }
-        f.write_str(&self.message)?;
+        write!(f, "{}", Shown(&self.message))?;
         if let Some(hint) = &self.hint {
-            write!(f, " (hint: {hint})")?;
+            write!(f, " (hint: {})", Shown(hint))?;
         }
         Ok(())
     }
+}
+
+/// The most that is shown of one part of a [`Diagnostic`], in characters.
+const SHOWN_CHARS: usize = 500;
+
+/// A text with words of the repository in it, for a terminal, a log and a condition: of bounded
+/// length, and without anything that moves a cursor or begins a new line.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clean = |c: char| !c.is_control() && !is_bidi(c);
+        if self.0.len() <= SHOWN_CHARS && self.0.chars().all(clean) {
+            return f.write_str(self.0);
+        }
+        for (i, c) in self.0.chars().enumerate() {
+            if i == SHOWN_CHARS {
+                return f.write_str("…");
+            }
+            if clean(c) {
+                write!(f, "{c}")?;
+            } else {
+                write!(f, "{}", c.escape_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What changes the direction of the text around it.
+fn is_bidi(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// All mistakes found in one go, sorted by place. Never empty when it is an error.
@@ -140,3 +172,22 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_repository_are_shown_in_bounded_length_and_without_control() {
+        let diagnostic = Diagnostic::new("a\nb.yaml", format!("`\u{1b}[2J` {}", "x".repeat(9_999)))
+            .about("Secret/\u{202e}x")
+            .hint("fine — ünïcode");
+        let text = diagnostic.to_string();
+        assert!(
+            text.starts_with("a\\nb.yaml: Secret/\\u{202e}x: `\\u{1b}[2J` xxx"),
+            "{text}"
+        );
+        assert!(text.ends_with("xxx… (hint: fine — ünïcode)"), "{text}");
+        assert!(text.chars().count() < 700, "{text}");
+    }
+}

@@ -97,17 +97,10 @@ pub(super) fn build(
     build.context.open_schema(&layer)?;
     let mut accumulated = build.accumulate(&layer, build.empty())?;
 
+    // What goes wrong here is nobody's in particular, so that of the kustomization that is built.
+    conclude(&mut accumulated, &build, &layer, options)
+        .map_err(|error| error.within(&layer.file.path))?;
     let resources = &mut accumulated.resources;
-    add_hashes(resources)?;
-    names::fix_references(resources, &accumulated.config.get().name_references)?;
-    accumulated
-        .vars
-        .resolve(resources, &accumulated.config.get().var_references)?;
-    resources.retain(|resource| {
-        let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
-        local.is_none_or(|value| value == "false")
-    });
-    sort(resources, &layer.file, options)?;
     provenance::annotate(
         resources,
         layer.file.asks_for("originAnnotations"),
@@ -123,6 +116,28 @@ pub(super) fn build(
     ))
 }
 
+/// What is done once, when all layers are accumulated.
+fn conclude(
+    accumulated: &mut Accumulated,
+    build: &Build,
+    layer: &Layer<'_>,
+    options: &Options,
+) -> Result<()> {
+    let resources = &mut accumulated.resources;
+    add_hashes(resources)?;
+    names::fix_references(resources, &accumulated.config.get().name_references)?;
+    accumulated.vars.resolve(
+        resources,
+        &accumulated.config.get().var_references,
+        &build.context.meter,
+    )?;
+    resources.retain(|resource| {
+        let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
+        local.is_none_or(|value| value == "false")
+    });
+    sort(resources, &layer.file, options)
+}
+
 /// The kustomization file of a directory.
 ///
 /// # Errors
@@ -135,7 +150,12 @@ fn find(loader: &Loader<'_>) -> Result<Kustomization> {
         }
     }
     match found.as_slice() {
-        [name] => Kustomization::read(&loader.read(name)?, &loader.resolve_name(name)),
+        [name] => {
+            let path = loader.resolve_name(name);
+            let file = Kustomization::read(&loader.read(name)?, &path)?;
+            loader.count(file.size()).map_err(|e| e.within(&path))?;
+            Ok(file)
+        }
         [] => Err(Error::new(
             Reason::PathNotFound,
             format!(
@@ -163,6 +183,9 @@ fn sort(resources: &mut Resources, file: &Kustomization, options: &Options) -> R
     }
     Ok(())
 }
+
+/// About what a transformer with its field specs looks at in one object.
+const STEPS_PER_LOOK: usize = 20;
 
 /// Annotations of kustomize's bookkeeping, which never leave a build.
 const INTERNAL: &[&str] = &[
@@ -274,7 +297,10 @@ impl Build {
 
     fn file(&self, layer: &Layer<'_>, path: &str) -> Result<Vec<Resource>> {
         let bytes = layer.loader.read(path)?;
-        let mut resources = manifest::read(&bytes, &layer.loader.resolve_name(path))?;
+        let name = layer.loader.resolve_name(path);
+        let mut resources = manifest::read(&bytes, &name)?;
+        let counted = layer.loader.count_all(&resources);
+        counted.map_err(|e| e.within(&name))?;
         for resource in &mut resources {
             if self.tracks_origin {
                 resource.trail.origin = Some(Origin::file(&layer.origin, path));
@@ -344,25 +370,48 @@ impl Build {
         let steps = transform::of_kustomization(layer, all.config.get())?;
         for step in steps {
             let at = |e| layer.place(e, step.field, step.index);
+            self.spend_step(&all.resources).map_err(at)?;
             step.transformer
                 .apply(&mut all.resources, &self.context)
                 .map_err(at)?;
-            let line = layer.file.line(step.field, step.index);
             let told = self.context.take_warnings().into_iter();
             let told = told.map(|warning| Diagnostic {
                 path: layer.file.path.clone(),
-                line: (line > 0).then_some(line),
+                line: layer.source(step.field, step.index).line,
                 ..warning
             });
             self.warnings.borrow_mut().extend(told);
             all.resources.drop_deleted();
             if self.tracks_origin {
                 let origin = Origin::field(layer.origin_file(), step.plugin);
-                provenance::record(&mut all.resources, &origin);
+                self.record(&mut all.resources, &origin).map_err(at)?;
             }
         }
         plugins::run_transformers(self, layer, all)?;
         plugins::run_validators(self, layer, all)
+    }
+
+    /// Counts one look of a transformer at all objects, each with its former names.
+    ///
+    /// # Errors
+    /// Past the limit.
+    pub fn spend_step(&self, resources: &Resources) -> Result<()> {
+        let looks = resources.iter().map(|one| 1 + one.trail.past.len());
+        let steps = looks.sum::<usize>().saturating_mul(STEPS_PER_LOOK);
+        self.context.meter.work(STEPS_PER_LOOK + steps)
+    }
+
+    /// Writes down that a transformer was here.
+    ///
+    /// # Errors
+    /// Where that is too much to remember.
+    pub fn record(&self, resources: &mut Resources, origin: &Origin) -> Result<()> {
+        let each = std::mem::size_of::<Origin>() + origin.text().len();
+        self.context
+            .meter
+            .grow(each.saturating_mul(resources.len()))?;
+        provenance::record(resources, origin);
+        Ok(())
     }
 
     /// Whether origins are written down.

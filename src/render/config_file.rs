@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use super::build::Layer;
 use super::config::{FieldConfig, NameReference};
 use super::decode::{Decoder, Strictness};
-use super::error::Result;
+use super::error::{Error, Reason, Result};
 use super::fieldspec::{FieldSpec, any_kind, merge_one};
 use super::kustomization::{field_spec, gvk, misfits, yaml_error};
+use super::limits::{MAX_NESTED_LISTS, MAX_TYPE_FIELDS};
 use crate::object::Gvk;
 use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
 
@@ -75,12 +76,11 @@ fn configuration(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
 
 /// A dump of Go's OpenAPI definitions: type names to schemas with references of kustomize's own.
 fn types_of(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
-    let (_, value, _) = document(layer, path)?;
+    let (_, value, file) = document(layer, path)?;
     let mut config = FieldConfig::default();
+    let mut left = MAX_TYPE_FIELDS;
     let Some(types) = value.as_object() else {
-        return Err(super::error::Error::failed(format!(
-            "`{path}` holds no type definitions"
-        )));
+        return Err(Error::failed(format!("`{path}` holds no type definitions")));
     };
     for (name, definition) in types {
         let properties = properties(definition);
@@ -93,12 +93,15 @@ fn types_of(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
                 kind: kind.to_owned(),
                 ..any_kind()
             };
-            Fields {
+            let mut fields = Fields {
                 types,
                 gvk,
                 config: &mut config,
-            }
-            .add(name, &mut Vec::new())?;
+                left: &mut left,
+            };
+            fields
+                .add(name, &mut Vec::new())
+                .map_err(|e| e.within(&file))?;
         }
     }
     Ok(config)
@@ -121,18 +124,27 @@ struct Fields<'a> {
     types: &'a Map<String, Value>,
     gvk: Gvk,
     config: &'a mut FieldConfig,
+    /// How many more fields may be looked at.
+    left: &'a mut usize,
 }
 
 impl Fields<'_> {
     fn add(&mut self, name: &str, path: &mut Vec<String>) -> Result<()> {
         // a type that contains itself would go on for ever
-        if path.len() > super::limits::MAX_NESTED_LISTS {
+        if path.len() > MAX_NESTED_LISTS {
             return Ok(());
         }
         let Some(properties) = self.types.get(name).and_then(properties) else {
             return Ok(());
         };
         for (field, property) in properties {
+            // types that contain each other twice double with every level
+            *self.left = self.left.checked_sub(1).ok_or_else(|| {
+                Error::new(
+                    Reason::LimitExceeded,
+                    format!("the types have more than {MAX_TYPE_FIELDS} fields"),
+                )
+            })?;
             path.push(field.clone());
             let text = |key: &str| property.get(key).and_then(Value::as_str);
             if text("x-kubernetes-annotation").is_some() {

@@ -3,9 +3,11 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::build::Layer;
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::kustomization::yaml_error;
+use super::limits::MAX_MERGED_ELEMENTS;
 use super::merge::{self, Schema};
+use super::meter::{Meter, Size};
 use crate::error::Diagnostic;
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, read_first_document, resolve};
 
@@ -18,6 +20,8 @@ pub(super) struct Context {
     builtin: OnceCell<Schema>,
     /// What the running transformer has to say; its place is added by who runs it.
     warnings: RefCell<Vec<Diagnostic>>,
+    /// What the transformers have cost.
+    pub meter: Meter,
 }
 
 /// What `openapi` asks for.
@@ -89,9 +93,21 @@ impl Context {
             Some(Choice::Builtin) | None => self.builtin.get_or_init(Schema::builtin),
         };
         let line = object.line;
+        let added = Size::of_object(patch);
+        self.meter.grow(added.bytes())?;
+        self.meter
+            .work(added.nodes + Size::of_object(&object).nodes)?;
         let patch = Node::Mapping(patch.clone());
-        let merged = merge::merge(&patch, Node::Mapping(object), schema)
-            .map_err(|e| Error::failed(e.to_string()).on_line(e.line.unwrap_or(0)))?;
+        let merged = merge::merge(&patch, Node::Mapping(object), schema).map_err(|e| {
+            let error = match e.problem {
+                merge::Problem::TooMany { .. } => Error::new(
+                    Reason::LimitExceeded,
+                    format!("{e}: the limit is {MAX_MERGED_ELEMENTS}"),
+                ),
+                _ => Error::failed(e.to_string()),
+            };
+            error.on_line(e.line.unwrap_or(0))
+        })?;
         match merged {
             Some(Node::Mapping(mapping)) if !mapping.is_empty() => {
                 Ok(Some(Mapping { line, ..mapping }))

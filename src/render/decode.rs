@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::error::Reason;
+use super::limits::MAX_MISTAKES;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,23 +85,27 @@ impl Decoder {
     }
 
     fn mistake(&self, place: Vec<Step>, message: String, hint: Option<String>) {
-        let reason = Reason::RenderFailed;
-        self.mistakes.borrow_mut().push(Misfit {
-            place,
-            reason,
-            message,
-            hint,
-        });
+        self.note(place, Reason::RenderFailed, message, hint);
     }
 
     fn unknown(&self, place: Vec<Step>, message: String, hint: Option<String>) {
-        let reason = Reason::UnknownField;
-        self.mistakes.borrow_mut().push(Misfit {
-            place,
-            reason,
-            message,
-            hint,
-        });
+        self.note(place, Reason::UnknownField, message, hint);
+    }
+
+    fn is_full(&self) -> bool {
+        self.mistakes.borrow().len() >= MAX_MISTAKES
+    }
+
+    /// Keeps a mistake, unless there are more than anyone reads.
+    fn note(&self, place: Vec<Step>, reason: Reason, message: String, hint: Option<String>) {
+        if !self.is_full() {
+            self.mistakes.borrow_mut().push(Misfit {
+                place,
+                reason,
+                message,
+                hint,
+            });
+        }
     }
 }
 
@@ -139,6 +144,9 @@ impl<'a> Record<'a> {
         }
         let known = self.known.borrow();
         for key in fields.keys() {
+            if self.decoder.is_full() {
+                return;
+            }
             if !known.iter().any(|k| k.eq_ignore_ascii_case(key)) {
                 let hint = nearest(key, &known).map(|k| format!("did you mean `{k}`?"));
                 let hint = hint.or_else(|| Some(format!("a {} has no such field", self.what)));
@@ -182,13 +190,8 @@ impl<'a> Record<'a> {
 
     /// Refuses a field.
     pub fn refuse(&self, key: &str, reason: Reason, message: String, hint: &str) {
-        let (place, hint) = (self.at(key), Some(hint.to_owned()));
-        self.decoder.mistakes.borrow_mut().push(Misfit {
-            place,
-            reason,
-            message,
-            hint,
-        });
+        let hint = Some(hint.to_owned());
+        self.decoder.note(self.at(key), reason, message, hint);
     }
 
     /// A text, empty where it is absent.
@@ -328,6 +331,10 @@ pub(super) fn type_name(value: &Value) -> &'static str {
 
 /// The known name that was probably meant.
 fn nearest<'a>(key: &str, known: &[&'a str]) -> Option<&'a str> {
+    // nobody misspells one that long
+    if key.len() > 64 {
+        return None;
+    }
     let key = key.to_lowercase();
     let best = known
         .iter()

@@ -3,12 +3,15 @@
 //!
 //! A mapping with a key twice is an error; kubectl lets the last one win and hides the mistake.
 
+use std::cell::Cell;
+
 use super::error::{Error, Reason, Result};
 use super::fields::{is_empty, metadata_text, text, type_name};
 use super::glob::Globs;
 use super::kustomization::yaml_error;
-use super::limits::{MAX_DEPTH, MAX_FILES, MAX_OBJECTS, MAX_TOTAL_BYTES};
+use super::limits::{MAX_DEPTH, MAX_ENTRIES, MAX_FILES, MAX_NODES, MAX_OBJECTS, MAX_TOTAL_BYTES};
 use super::load::{printed, read_error};
+use super::meter::{Size, check_object, spend};
 use super::{Rendered, RenderedObject, Source};
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, read_documents, resolve};
@@ -45,35 +48,27 @@ pub fn render_directory(tree: &Tree, dir: &str, options: &DirectoryOptions) -> R
         include: Globs::new(&options.include),
         exclude: Globs::new(&options.exclude),
     };
-    let mut files = Vec::new();
-    list(tree, &root, "", options.recurse, &filter, &mut files)?;
+    let mut walk = Walk {
+        tree,
+        root: &root,
+        recurse: options.recurse,
+        filter,
+        entries: Cell::default(),
+        files: Vec::new(),
+    };
+    walk.list("")?;
+    let mut files = walk.files;
     files.sort();
-    let mut objects = Vec::new();
-    let mut bytes = 0;
+    let mut reader = Reader::default();
     for file in files {
         let path = tree.join(&root, &file).map_err(|e| read_error(e, &file))?;
         let content = tree.read(&path).map_err(|e| read_error(e, &path))?;
-        bytes += content.len();
-        if bytes > MAX_TOTAL_BYTES {
-            return Err(limit(format!(
-                "more than {MAX_TOTAL_BYTES} bytes of manifests"
-            )));
-        }
-        read(&content, &path, &mut objects)?;
-        if objects.len() > MAX_OBJECTS {
-            return Err(limit(format!(
-                "more than {MAX_OBJECTS} objects in one render"
-            )));
-        }
+        reader.read(&content, &path).map_err(|e| e.within(&path))?;
     }
     Ok(Rendered {
-        objects,
+        objects: reader.objects,
         warnings: Vec::new(),
     })
-}
-
-fn limit(message: String) -> Error {
-    Error::new(Reason::LimitExceeded, message).hint("split the application")
 }
 
 struct Filter {
@@ -92,88 +87,122 @@ impl Filter {
     }
 }
 
-/// The manifests below `dir`, as paths relative to `root`.
-fn list(
-    tree: &Tree,
-    root: &str,
-    below: &str,
+/// The search for manifests.
+struct Walk<'a> {
+    tree: &'a Tree,
+    root: &'a str,
     recurse: bool,
-    filter: &Filter,
-    files: &mut Vec<String>,
-) -> Result<()> {
-    if below.matches('/').count() > MAX_DEPTH {
-        let message = format!("directories are nested deeper than {MAX_DEPTH}");
-        return Err(Error::new(Reason::TooDeep, message));
-    }
-    let dir = tree.join(root, below).map_err(|e| read_error(e, below))?;
-    for (name, kind) in tree.list(&dir).map_err(|e| read_error(e, &dir))? {
-        let path = if below.is_empty() {
-            name
-        } else {
-            format!("{below}/{name}")
-        };
-        match kind {
-            EntryKind::Directory if recurse => {
-                list(tree, root, &path, recurse, filter, files)?;
-            }
-            EntryKind::File | EntryKind::Symlink if filter.takes(&path) => {
-                let full = tree.join(root, &path).map_err(|e| read_error(e, &path))?;
-                if tree.kind(&full).map_err(|e| read_error(e, &full))? == Some(EntryKind::File) {
-                    files.push(path);
+    filter: Filter,
+    /// How many entries were listed.
+    entries: Cell<usize>,
+    /// Paths relative to the root.
+    files: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// Adds the manifests of a directory.
+    fn list(&mut self, below: &str) -> Result<()> {
+        let (tree, root) = (self.tree, self.root);
+        let dir = tree.join(root, below).map_err(|e| read_error(e, below))?;
+        if below.matches('/').count() > MAX_DEPTH {
+            let message = format!("directories are nested deeper than {MAX_DEPTH}");
+            return Err(Error::new(Reason::TooDeep, message).within(&dir));
+        }
+        let names = tree.list(&dir).map_err(|e| read_error(e, &dir))?;
+        let what = "entries of directories";
+        spend(&self.entries, names.len(), MAX_ENTRIES, what).map_err(|e| e.within(&dir))?;
+        for (name, kind) in names {
+            let path = if below.is_empty() {
+                name
+            } else {
+                format!("{below}/{name}")
+            };
+            match kind {
+                EntryKind::Directory if self.recurse => self.list(&path)?,
+                EntryKind::File | EntryKind::Symlink if self.filter.takes(&path) => {
+                    let full = tree.join(root, &path).map_err(|e| read_error(e, &path))?;
+                    if tree.kind(&full).map_err(|e| read_error(e, &full))? == Some(EntryKind::File)
+                    {
+                        self.files.push(path);
+                    }
                 }
+                _ => {}
             }
-            _ => {}
+            if self.files.len() > MAX_FILES {
+                let message = format!("more than the limit of {MAX_FILES} files in one render");
+                return Err(Error::new(Reason::LimitExceeded, message)
+                    .hint("split the application")
+                    .within(&dir));
+            }
         }
-        if files.len() > MAX_FILES {
-            return Err(limit(format!("more than {MAX_FILES} files in one render")));
-        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn read(content: &[u8], path: &str, objects: &mut Vec<RenderedObject>) -> Result<()> {
-    for document in read_documents(content).map_err(|e| yaml_error(&e, path))? {
-        if !is_empty(&document) {
-            add(document, path, objects)?;
-        }
-    }
-    Ok(())
+/// The objects that were read, and what that has cost.
+#[derive(Default)]
+struct Reader {
+    objects: Vec<RenderedObject>,
+    bytes: Cell<usize>,
+    nodes: Cell<usize>,
 }
 
-fn add(node: Node, path: &str, objects: &mut Vec<RenderedObject>) -> Result<()> {
-    let line = node.line();
-    let mistake = |message: String| Err(Error::failed(message).on_line(line).within(path));
-    let Node::Mapping(mut object) = node else {
-        return mistake(format!("expected an object, found {}", type_name(&node)));
-    };
-    let kind = object.get("kind").map_or("", text).to_owned();
-    if kind.ends_with("List")
-        && let Some(Node::Sequence(items)) = object.remove("items")
-    {
-        return items
-            .items
-            .into_iter()
-            .try_for_each(|item| add(item, path, objects));
+impl Reader {
+    fn read(&mut self, content: &[u8], path: &str) -> Result<()> {
+        spend(&self.bytes, content.len(), MAX_TOTAL_BYTES, "bytes read")?;
+        for document in read_documents(content).map_err(|e| yaml_error(&e, path))? {
+            let what = "keys and values of files";
+            spend(&self.nodes, Size::of(&document).nodes, MAX_NODES, what)?;
+            if !is_empty(&document) {
+                self.add(document, path)?;
+            }
+        }
+        Ok(())
     }
-    if kind.is_empty() || object.get("apiVersion").is_none_or(|v| text(v).is_empty()) {
-        return mistake("the object has no apiVersion and kind".into());
+
+    fn add(&mut self, node: Node, path: &str) -> Result<()> {
+        let line = node.line();
+        let mistake = |message: String| Err(Error::failed(message).on_line(line).within(path));
+        let Node::Mapping(mut object) = node else {
+            return mistake(format!("expected an object, found {}", type_name(&node)));
+        };
+        let kind = object.get("kind").map_or("", text).to_owned();
+        if kind.ends_with("List")
+            && let Some(Node::Sequence(items)) = object.remove("items")
+        {
+            return items
+                .items
+                .into_iter()
+                .try_for_each(|item| self.add(item, path));
+        }
+        if kind.is_empty() || object.get("apiVersion").is_none_or(|v| text(v).is_empty()) {
+            return mistake("the object has no apiVersion and kind".into());
+        }
+        if metadata_text(&object, "name").is_empty()
+            && metadata_text(&object, "generateName").is_empty()
+        {
+            return mistake(format!("the {kind} has no name"));
+        }
+        if self.objects.len() >= MAX_OBJECTS {
+            let message = format!("more than the limit of {MAX_OBJECTS} objects in one render");
+            return Err(Error::new(Reason::LimitExceeded, message)
+                .hint("split the application")
+                .on_line(line)
+                .within(path));
+        }
+        let value = value(object, path)?;
+        check_object(&value).map_err(|e| e.on_line(line).within(path))?;
+        let source = Source {
+            path: path.to_owned(),
+            line: (line > 0).then_some(line),
+        };
+        self.objects.push(RenderedObject {
+            value,
+            source,
+            generated: None,
+        });
+        Ok(())
     }
-    if metadata_text(&object, "name").is_empty()
-        && metadata_text(&object, "generateName").is_empty()
-    {
-        return mistake(format!("the {kind} has no name"));
-    }
-    let value = value(object, path)?;
-    let source = Source {
-        path: path.to_owned(),
-        line: (line > 0).then_some(line),
-    };
-    objects.push(RenderedObject {
-        value,
-        source,
-        generated: None,
-    });
-    Ok(())
 }
 
 fn value(object: Mapping, path: &str) -> Result<serde_json::Value> {

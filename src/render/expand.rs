@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// The text with every known var replaced. A text that is nothing but `$(VAR)` takes over the type
-/// of the value.
-pub(super) fn expand(input: &str, values: &BTreeMap<String, Value>) -> Value {
+/// The text with every known var replaced; none where it would be longer than `most` bytes. A text
+/// that is nothing but `$(VAR)` takes over the type of the value.
+pub(super) fn expand(input: &str, values: &BTreeMap<String, Value>, most: usize) -> Option<Value> {
     let mut out = String::new();
     let mut rest = input;
     while let Some(dollar) = rest.find('$') {
+        if out.len() + rest.len() > most {
+            return None;
+        }
         out.push_str(&rest[..dollar]);
         let after = &rest[dollar + 1..];
         let Some(next) = after.chars().next() else {
             out.push('$');
-            return Value::String(out);
+            return Some(Value::String(out));
         };
         rest = match next {
             '$' => {
@@ -25,7 +28,7 @@ pub(super) fn expand(input: &str, values: &BTreeMap<String, Value>) -> Value {
                 Some(end) => {
                     let name = &after[1..end];
                     match values.get(name).filter(|value| is_primitive(value)) {
-                        Some(value) if input == format!("$({name})") => return value.clone(),
+                        Some(value) if input == format!("$({name})") => return Some(value.clone()),
                         Some(value) => out.push_str(&printed(value)),
                         None => out.push_str(&format!("$({name})")),
                     }
@@ -44,7 +47,7 @@ pub(super) fn expand(input: &str, values: &BTreeMap<String, Value>) -> Value {
         };
     }
     out.push_str(rest);
-    Value::String(out)
+    (out.len() <= most).then_some(Value::String(out))
 }
 
 fn is_primitive(value: &Value) -> bool {
@@ -70,16 +73,24 @@ mod tests {
 
     #[test]
     fn a_lone_var_keeps_its_type() {
-        assert_eq!(expand("$(N)", &values()), json!(5));
-        assert_eq!(expand("-$(N)", &values()), json!("-5"));
+        assert_eq!(expand("$(N)", &values(), 99), Some(json!(5)));
+        assert_eq!(expand("-$(N)", &values(), 99), Some(json!("-5")));
     }
 
     #[test]
     fn escapes_and_unknown_vars_stay() {
         assert_eq!(
-            expand("$$(A)$(B)$(A)$x$(", &values()),
-            json!("$(A)$(B)a$x$(")
+            expand("$$(A)$(B)$(A)$x$(", &values(), 99),
+            Some(json!("$(A)$(B)a$x$("))
         );
-        assert_eq!(expand("a$", &values()), json!("a$"));
+        assert_eq!(expand("a$", &values(), 99), Some(json!("a$")));
+    }
+
+    #[test]
+    fn no_text_becomes_longer_than_allowed() {
+        let long = [("L".to_owned(), json!("x".repeat(50)))].into();
+        assert!(expand("$(L)$(L)", &long, 100).is_some());
+        assert_eq!(expand("$(L)$(L)$(L)", &long, 100), None);
+        assert_eq!(expand("$(L)$(L).", &long, 100), None);
     }
 }

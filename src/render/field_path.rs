@@ -6,7 +6,7 @@ use super::error::{Error, Reason, Result};
 use super::fields::{plain_if_text, type_name};
 use super::fieldspec::split_path;
 use super::limits::MAX_PATH_ELEMENTS;
-use super::select::compile;
+use super::select::{compile, is_match};
 use crate::yaml::{Mapping, Node, Scalar, Sequence, Style};
 
 /// Splits a path at its dots.
@@ -280,13 +280,13 @@ fn query(
     let mut count = 0;
     for item in items.iter_mut() {
         if field.is_empty() {
-            if pattern.is_match(&printed(item)) {
+            if is_match(&pattern, &printed(item)) {
                 // kustomize takes the element itself, whatever follows in the path
                 count += visit(item, &[], create, set)?;
             }
         } else if item
             .get(field)
-            .is_some_and(|f| pattern.is_match(&printed(f)))
+            .is_some_and(|f| is_match(&pattern, &printed(f)))
         {
             count += visit(item, rest, create, set)?;
         }

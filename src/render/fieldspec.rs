@@ -1,8 +1,9 @@
 //! Field specs: which field of which kind a transformer touches, as kustomize's built-in tables and
 //! `configurations:` files write it.
 
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::identity::is_selected;
+use super::limits::MAX_FIELD_SPECS;
 use super::order::Ranks;
 use crate::object::Gvk;
 
@@ -47,6 +48,20 @@ pub(super) fn any_kind() -> Gvk {
     }
 }
 
+/// Whether one more may be added to a list of `len`.
+///
+/// # Errors
+/// Where it is as long as it may be.
+pub(super) fn check_room(len: usize) -> Result<()> {
+    if len < MAX_FIELD_SPECS {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::LimitExceeded,
+        format!("there are more than {MAX_FIELD_SPECS} field specs for one transformer"),
+    ))
+}
+
 /// Adds `spec` unless the list has it already.
 ///
 /// # Errors
@@ -59,6 +74,7 @@ pub(super) fn merge_one(specs: &mut Vec<FieldSpec>, spec: &FieldSpec) -> Result<
         ))),
         Some(_) => Ok(()),
         None => {
+            check_room(specs.len())?;
             specs.push(spec.clone());
             Ok(())
         }

@@ -9,6 +9,7 @@ use super::error::{Error, Result};
 use super::fields::{replace_untyped, type_name};
 use super::fieldspec::FieldSpec;
 use super::image_name::ImageRule;
+use super::meter::Meter;
 use super::resources::Resources;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Mapping, Node};
@@ -21,12 +22,13 @@ pub(super) struct Images {
 }
 
 impl Transformer for Images {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
-        self.each(resources, |object| self.everywhere(object))?;
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
+        let meter = &context.meter;
+        self.each(resources, |object| self.everywhere(object, meter))?;
         self.each(resources, |object| {
             let gvk = super::resource::gvk(object);
             visit_all(object, &gvk, &self.specs, Make::Nothing, &mut |node| {
-                self.set(node)
+                self.set(node, meter)
             })
         })
     }
@@ -50,33 +52,36 @@ impl Images {
         Ok(())
     }
 
-    fn everywhere(&self, mapping: &mut Mapping) -> Result<()> {
+    fn everywhere(&self, mapping: &mut Mapping, meter: &Meter) -> Result<()> {
         for (key, value) in mapping.iter_mut() {
-            self.below(value)?;
+            self.below(value, meter)?;
             if matches!(key, "containers" | "initContainers")
                 && let Node::Sequence(list) = value
             {
                 for container in &mut list.items {
-                    self.set_container(container)?;
+                    self.set_container(container, meter)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn below(&self, node: &mut Node) -> Result<()> {
+    fn below(&self, node: &mut Node, meter: &Meter) -> Result<()> {
         match node {
-            Node::Mapping(mapping) => self.everywhere(mapping),
-            Node::Sequence(list) => list.items.iter_mut().try_for_each(|item| self.below(item)),
+            Node::Mapping(mapping) => self.everywhere(mapping, meter),
+            Node::Sequence(list) => list
+                .items
+                .iter_mut()
+                .try_for_each(|item| self.below(item, meter)),
             Node::Scalar(_) => Ok(()),
         }
     }
 
-    fn set_container(&self, container: &mut Node) -> Result<()> {
+    fn set_container(&self, container: &mut Node, meter: &Meter) -> Result<()> {
         match container {
             Node::Mapping(mapping) => mapping
                 .get_mut("image")
-                .map_or(Ok(()), |image| self.set(image)),
+                .map_or(Ok(()), |image| self.set(image, meter)),
             Node::Scalar(scalar) if scalar.is_null() => Ok(()),
             other => Err(Error::failed(format!(
                 "a container is {}",
@@ -85,10 +90,11 @@ impl Images {
         }
     }
 
-    fn set(&self, node: &mut Node) -> Result<()> {
+    fn set(&self, node: &mut Node, meter: &Meter) -> Result<()> {
         match node {
             Node::Scalar(scalar) => {
                 if let Some(image) = self.rule.apply(&scalar.text) {
+                    meter.grow(image.len())?;
                     replace_untyped(node, &image);
                 }
                 Ok(())

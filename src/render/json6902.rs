@@ -10,9 +10,11 @@ use super::go_json::as_floats;
 use super::json_patch::{Operation, apply, decode};
 use super::kustomization::{PatchEntry, yaml_error};
 use super::load::Loader;
+use super::meter::Size;
 use super::patches::Target;
 use super::resource::{Resource, metadata_map, set_metadata_map};
 use super::resources::Resources;
+use crate::yaml::limits::DEPTH;
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, read_first_document, resolve};
 
 /// Reads a patch: JSON where it starts with a bracket, else the first YAML document.
@@ -45,9 +47,16 @@ pub(super) fn read(text: &[u8], path: &str) -> Result<Vec<Operation>> {
 ///
 /// # Errors
 /// On an operation that does not apply.
-pub(super) fn patch(resource: &mut Resource, operations: &[Operation]) -> Result<()> {
+pub(super) fn patch(
+    resource: &mut Resource,
+    operations: &[Operation],
+    context: &Context,
+) -> Result<()> {
     let id = resource.id();
     let mut object = std::mem::take(&mut resource.object);
+    context
+        .meter
+        .work(operations.len() + Size::of_object(&object).nodes)?;
     if resource.trail.annotated {
         ensure_annotations(&mut object);
     }
@@ -59,9 +68,20 @@ pub(super) fn patch(resource: &mut Resource, operations: &[Operation]) -> Result
     )
     .map_err(|e| Error::new(Reason::YamlInvalid, e.message).about(&id))?;
     as_floats(&mut value);
-    apply(&mut value, operations).map_err(|message| {
-        Error::failed(format!("the JSON patch does not fit: {message}")).about(&id)
-    })?;
+    for operation in operations {
+        let added = operation.adds(&mut value);
+        context.meter.grow(added.bytes())?;
+        if added.depth > DEPTH {
+            return Err(Error::new(
+                Reason::LimitExceeded,
+                format!("the JSON patch nests deeper than the limit of {DEPTH} levels"),
+            )
+            .about(&id));
+        }
+        apply(&mut value, operation).map_err(|message| {
+            Error::failed(format!("the JSON patch does not fit: {message}")).about(&id)
+        })?;
+    }
     let Node::Mapping(mut object) = from_json(&value) else {
         return Err(Error::failed("the JSON patch leaves no object").about(&id));
     };
@@ -116,6 +136,9 @@ impl JsonPatch {
         if operations.is_empty() {
             return Err(Error::failed("there is nothing in the patch").within(&path));
         }
+        for operation in &operations {
+            loader.count(operation.size())?;
+        }
         Ok(Self {
             target: Target::new(target)?,
             operations,
@@ -125,8 +148,8 @@ impl JsonPatch {
 
 impl Transformer for JsonPatch {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
-        for index in self.target.select(resources, context) {
-            resources.edit(index, |resource| patch(resource, &self.operations))?;
+        for index in self.target.select(resources, context)? {
+            resources.edit(index, |resource| patch(resource, &self.operations, context))?;
         }
         Ok(())
     }

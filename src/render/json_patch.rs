@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use super::meter::Size;
+
 /// One operation.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Operation {
@@ -67,17 +69,43 @@ fn decode_one(fields: &Map<String, Value>) -> Operation {
     }
 }
 
-/// Applies the operations in order.
-///
-/// # Errors
-/// On the first operation that does not apply; `document` is then half patched.
-pub(super) fn apply(document: &mut Value, operations: &[Operation]) -> Outcome<()> {
-    operations
-        .iter()
-        .try_for_each(|operation| apply_one(document, operation))
+impl Operation {
+    /// What it consists of.
+    pub fn size(&self) -> Size {
+        let path = self.path.as_ref().map_or(0, String::len);
+        let size = Size::of_value(&self.value);
+        Size {
+            nodes: size.nodes + 1,
+            text: size.text + path,
+            ..size
+        }
+    }
+
+    /// What it is going to add to `document`, and how deep that will lie.
+    pub fn adds(&self, document: &mut Value) -> Size {
+        let size = match (self.kind, &self.from) {
+            (Kind::Add | Kind::Replace, _) => Size::of_value(&self.value),
+            (Kind::Copy | Kind::Move, Some(from)) => {
+                find(document, from).map_or(Size::default(), Size::of_value)
+            }
+            _ => return Size::default(),
+        };
+        let levels = self
+            .path
+            .as_ref()
+            .map_or(0, |path| path.matches('/').count());
+        Size {
+            depth: size.depth + levels,
+            ..size
+        }
+    }
 }
 
-fn apply_one(document: &mut Value, operation: &Operation) -> Outcome<()> {
+/// Applies one operation.
+///
+/// # Errors
+/// Where it does not apply.
+pub(super) fn apply(document: &mut Value, operation: &Operation) -> Outcome<()> {
     if operation.kind == Kind::Unknown {
         return Err("an operation has no `op` of add, remove, replace, move, copy or test".into());
     }
@@ -179,6 +207,16 @@ fn take(document: &mut Value, path: &str, what: &str) -> Outcome<Value> {
     taken.ok_or_else(|| missing(what, path))
 }
 
+/// What is at `path`, if anything is.
+fn find<'a>(document: &'a mut Value, path: &str) -> Option<&'a Value> {
+    let (at, key) = container(document, path)?;
+    match &*at {
+        Value::Object(map) => map.get(&key),
+        Value::Array(list) => list.get(index(&key, list.len())?),
+        _ => None,
+    }
+}
+
 /// What is at `path`: nothing for a missing key of a mapping.
 fn get(document: &mut Value, path: &str, what: &str) -> Outcome<Option<Value>> {
     let (at, key) = container(document, path).ok_or_else(|| missing(what, path))?;
@@ -236,7 +274,9 @@ mod tests {
 
     fn patched(document: Value, patch: Value) -> Outcome<Value> {
         let mut document = document;
-        apply(&mut document, &decode(&patch)?)?;
+        for operation in decode(&patch)? {
+            apply(&mut document, &operation)?;
+        }
         Ok(document)
     }
 

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::error::Result;
 use super::fieldspec::{FieldSpec, merge_all, merge_one};
 use super::kustomization::LabelEntry;
+use super::meter::NODE_BYTES;
 use super::resources::Resources;
 use super::walk::{Make, set_entry, visit_all};
 
@@ -20,7 +21,11 @@ pub(super) struct Entries {
 }
 
 impl Transformer for Entries {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
+        let meter = &context.meter;
+        // each entry is looked for among the others
+        let work = self.entries.len().saturating_mul(self.entries.len());
+        meter.work(work.saturating_mul(resources.len()))?;
         for resource in resources.iter_mut_keeping_ids() {
             let gvk = resource.gvk();
             for (key, value) in &self.entries {
@@ -29,7 +34,10 @@ impl Transformer for Entries {
                     &gvk,
                     &self.specs,
                     Make::Mapping,
-                    &mut |node| set_entry(node, key, value),
+                    &mut |node| {
+                        meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
+                        set_entry(node, key, value)
+                    },
                 )
                 .map_err(|e| {
                     e.about(resource.id())

@@ -6,7 +6,11 @@ use std::sync::Arc;
 
 use super::LoadRestrictor;
 use super::error::{Error, Reason, Result};
-use super::limits::{MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES};
+use super::limits::{
+    MAX_DEPTH, MAX_FILE_BYTES, MAX_FILES, MAX_KUSTOMIZATIONS, MAX_NODES, MAX_TOTAL_BYTES,
+};
+use super::meter::{Size, spend};
+use super::resource::Resource;
 use crate::tree::{EntryKind, ReadError, Tree};
 
 /// What one render may still read.
@@ -14,6 +18,8 @@ use crate::tree::{EntryKind, ReadError, Tree};
 pub(super) struct Budget {
     files: Cell<usize>,
     bytes: Cell<usize>,
+    nodes: Cell<usize>,
+    kustomizations: Cell<usize>,
 }
 
 /// Reads for the kustomization in one directory.
@@ -132,6 +138,12 @@ impl<'a> Loader<'a> {
                 format!("kustomizations are nested deeper than {MAX_DEPTH}"),
             ));
         }
+        spend(
+            &self.budget.kustomizations,
+            1,
+            MAX_KUSTOMIZATIONS,
+            "kustomizations",
+        )?;
         let above = self.above.iter().chain([&self.dir]).cloned().collect();
         Ok(Self {
             dir,
@@ -151,29 +163,35 @@ impl<'a> Loader<'a> {
             .map_err(|e| read_error(e, path))
     }
 
+    /// Counts what a text of this kustomization consists of, once it is read.
+    ///
+    /// # Errors
+    /// Where all of them together are too many.
+    pub fn count(&self, size: Size) -> Result<()> {
+        let what = "keys and values of files";
+        spend(&self.budget.nodes, size.nodes, MAX_NODES, what)
+    }
+
+    /// The same of objects.
+    ///
+    /// # Errors
+    /// As [`Loader::count`].
+    pub fn count_all(&self, resources: &[Resource]) -> Result<()> {
+        resources
+            .iter()
+            .try_for_each(|resource| self.count(Size::of_object(&resource.object)))
+    }
+
     fn spend_file(&self) -> Result<()> {
-        let files = self.budget.files.get() + 1;
-        self.budget.files.set(files);
-        if files > MAX_FILES {
-            return Err(Error::new(
-                Reason::LimitExceeded,
-                format!("more than {MAX_FILES} files read in one render"),
-            ));
-        }
-        Ok(())
+        spend(&self.budget.files, 1, MAX_FILES, "files read")
     }
 
     fn spend_bytes(&self, len: usize) -> Result<()> {
-        let bytes = self.budget.bytes.get().saturating_add(len);
-        self.budget.bytes.set(bytes);
-        let what = if len > MAX_FILE_BYTES {
-            format!("a file is larger than {MAX_FILE_BYTES} bytes")
-        } else if bytes > MAX_TOTAL_BYTES {
-            format!("more than {MAX_TOTAL_BYTES} bytes read in one render")
-        } else {
-            return Ok(());
-        };
-        Err(Error::new(Reason::LimitExceeded, what))
+        if len > MAX_FILE_BYTES {
+            let what = format!("a file is larger than the limit of {MAX_FILE_BYTES} bytes");
+            return Err(Error::new(Reason::LimitExceeded, what));
+        }
+        spend(&self.budget.bytes, len, MAX_TOTAL_BYTES, "bytes read")
     }
 }
 

@@ -36,6 +36,7 @@ pub mod limits;
 mod load;
 mod manifest;
 mod merge;
+mod meter;
 mod name_affix;
 mod names;
 mod namespace;
@@ -199,6 +200,11 @@ fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
         Error::new(Reason::YamlInvalid, e.message)
             .about(&id)
             .on_line(e.line.or(source.line).unwrap_or(0))
+            .within(&source.path)
+    })?;
+    meter::check_object(&value).map_err(|e| {
+        e.about(&id)
+            .on_line(source.line.unwrap_or(0))
             .within(&source.path)
     })?;
     Ok(RenderedObject {

@@ -6,6 +6,7 @@ use super::error::Result;
 use super::fields::{replace_untyped, text};
 use super::fieldspec::FieldSpec;
 use super::identity::is_selected;
+use super::meter::{Meter, NODE_BYTES};
 use super::resource::Resource;
 use super::resources::Resources;
 use super::walk::{Make, visit};
@@ -27,15 +28,15 @@ pub(super) struct NameAffix {
 }
 
 impl Transformer for NameAffix {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         resources
             .iter_mut()
-            .try_for_each(|resource| self.rename(resource))
+            .try_for_each(|resource| self.rename(resource, &context.meter))
     }
 }
 
 impl NameAffix {
-    fn rename(&self, resource: &mut Resource) -> Result<()> {
+    fn rename(&self, resource: &mut Resource, meter: &Meter) -> Result<()> {
         let original = resource.original_id().gvk;
         if keeps_its_name(&original) {
             return Ok(());
@@ -59,6 +60,8 @@ impl NameAffix {
                 spec,
                 Make::Scalar,
                 &mut |node| {
+                    // the name, and what is remembered of it
+                    meter.grow(2 * (text(node).len() + self.text.len()) + NODE_BYTES)?;
                     let name = match self.end {
                         End::Prefix => format!("{}{}", self.text, text(node)),
                         End::Suffix => format!("{}{}", text(node), self.text),

@@ -3,9 +3,10 @@
 
 use super::Transformer;
 use super::context::Context;
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::fields::{replace_string, set_string, text};
 use super::fieldspec::FieldSpec;
+use super::limits::MAX_NAMESPACE_CHARS;
 use super::resource::Resource;
 use super::resources::Resources;
 use super::walk::{Make, visit_all};
@@ -36,6 +37,12 @@ impl Transformer for Namespace {
     fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
         if self.namespace.is_empty() {
             return Ok(());
+        }
+        if self.namespace.chars().count() > MAX_NAMESPACE_CHARS {
+            return Err(Error::new(
+                Reason::LimitExceeded,
+                format!("the namespace has more than {MAX_NAMESPACE_CHARS} characters"),
+            ));
         }
         for resource in resources.iter_mut() {
             resource.remember_id();

@@ -53,11 +53,19 @@ impl Target {
     }
 
     /// The objects that are meant, in order.
-    pub fn select(&self, resources: &mut Resources, context: &Context) -> Vec<usize> {
+    ///
+    /// # Errors
+    /// Where the render has taken too long by now.
+    pub fn select(&self, resources: &mut Resources, context: &Context) -> Result<Vec<usize>> {
         let places = match self.matcher.only_name() {
             Some(name) => resources.with_any_name(name),
             None => (0..resources.len()).collect(),
         };
+        let steps = places.iter().map(|i| resources.get(*i)).map(|one| {
+            let names = 1 + one.trail.past.len();
+            names + 2 * self.matcher.steps(one.name(), one.namespace())
+        });
+        context.meter.work(steps.sum())?;
         let found: Vec<usize> = places
             .into_iter()
             .filter(|i| self.matches(resources.get(*i)))
@@ -68,7 +76,7 @@ impl Target {
                 "nothing was patched: check the selector",
             );
         }
-        found
+        Ok(found)
     }
 
     /// Name and namespace may be the first or the present ones.
@@ -113,6 +121,7 @@ impl Patch {
             ),
         };
         let content = Content::read(&text, path.as_deref())?;
+        content.count(loader)?;
         let target = entry.target.as_ref().map(Target::new).transpose()?;
         match &content {
             Content::Strategic(patches) if patches.len() > 1 && target.is_some() => {
@@ -140,6 +149,16 @@ impl Patch {
 }
 
 impl Content {
+    /// Counts it as a file, for that is what most patches are.
+    fn count(&self, loader: &Loader<'_>) -> Result<()> {
+        match self {
+            Self::Strategic(patches) => loader.count_all(patches),
+            Self::Json(operations) => operations
+                .iter()
+                .try_for_each(|operation| loader.count(operation.size())),
+        }
+    }
+
     fn read(text: &[u8], path: Option<&str>) -> Result<Self> {
         let shown = path.unwrap_or_default();
         let strategic = manifest::read(text, shown);
@@ -163,10 +182,10 @@ impl Transformer for Patch {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         match (&self.content, &self.target) {
             (Content::Json(operations), Some(target)) => {
-                for index in target.select(resources, context) {
+                for index in target.select(resources, context)? {
                     resources.edit(index, |resource| {
                         resource.remember_id();
-                        json6902::patch(resource, operations)
+                        json6902::patch(resource, operations, context)
                     })?;
                 }
                 Ok(())
@@ -176,7 +195,7 @@ impl Transformer for Patch {
                 let Some(patch) = patches.first() else {
                     return Ok(());
                 };
-                let selected = target.select(resources, context);
+                let selected = target.select(resources, context)?;
                 apply_to(resources, &selected, patch, self.changes, context)
             }
             (Content::Strategic(patches), None) => {
@@ -222,6 +241,7 @@ impl StrategicMerge {
         if patches.is_empty() {
             return Err(Error::failed("there is nothing in the patches"));
         }
+        loader.count_all(&patches)?;
         Ok(Self { patches })
     }
 }

@@ -17,10 +17,11 @@ use super::kustomization::{
     PatchEntry, ReplacementEntry, ReplicaEntry, field_spec, image, misfits,
 };
 use super::labels::Entries;
+use super::meter::Size;
 use super::name_affix::{End, NameAffix};
 use super::namespace::{Namespace, Subjects};
 use super::patches::{Patch, StrategicMerge};
-use super::provenance::{self, Origin, Plugin};
+use super::provenance::{Origin, Plugin};
 use super::replacements::Replacements;
 use super::replicas::Replicas;
 use super::resource::{Resource, set_metadata_map};
@@ -122,12 +123,17 @@ pub(super) fn run_transformers(
 ) -> Result<()> {
     let loaded = load(build, layer, "transformers", &layer.file.transformers)?;
     for (resource, transformer) in &loaded {
+        build
+            .spend_step(&all.resources)
+            .map_err(|e| place(e, layer, resource))?;
         transformer
             .apply(&mut all.resources, &build.context)
             .map_err(|e| place(e, layer, resource))?;
         all.resources.drop_deleted();
         if let Some(origin) = plugin_origin(resource) {
-            provenance::record(&mut all.resources, &origin);
+            build
+                .record(&mut all.resources, &origin)
+                .map_err(|e| place(e, layer, resource))?;
         }
     }
     Ok(())
@@ -146,6 +152,12 @@ pub(super) fn run_validators(
         let objects = |r: &Resources| r.iter().map(|one| one.object.clone()).collect::<Vec<_>>();
         let before = objects(&all.resources);
         let at = |e| place(e, layer, &resource);
+        let nodes: usize = all
+            .resources
+            .iter()
+            .map(|one| Size::of_object(&one.object).nodes)
+            .sum();
+        build.context.meter.work(nodes).map_err(at)?;
         transformer
             .apply(&mut all.resources, &build.context)
             .map_err(at)?;
@@ -181,10 +193,11 @@ fn configurations(
     }
     let mut all = build.empty();
     let mut paths = Vec::new();
-    for entry in entries {
-        let line = layer.file.line_of_entry(&[field], entry);
+    for (i, entry) in entries.iter().enumerate() {
+        let line = layer.file.line(field, Some(i));
         match manifest::read(entry.as_bytes(), "") {
             Ok(read) => {
+                layer.loader.count_all(&read)?;
                 for mut resource in read {
                     resource.source.path.clone_from(&layer.file.path);
                     resource.source.line = (line > 0).then_some(line);

@@ -52,7 +52,7 @@ impl Origin {
     }
 
     /// The annotation's text: YAML in the order of kustomize's own struct.
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         let mut lines = Vec::new();
         for (key, value) in [("path", &self.path), ("configuredIn", &self.configured_in)] {
             if !value.is_empty() {

@@ -3,7 +3,7 @@
 use super::Transformer;
 use super::context::Context;
 use super::decode::{Decoder, Strictness};
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::field_path::{Create, lookup, split, visit};
 use super::fields::{is_empty, tag, text};
 use super::identity::{Identity, is_selected};
@@ -11,12 +11,14 @@ use super::kustomization::{
     FieldOptions, ReplacementEntry, ReplacementSource, ReplacementTarget, misfits, yaml_error,
 };
 use super::load::Loader;
+use super::meter::{Meter, NODE_BYTES, Size};
 use super::patches::matches_maps;
 use super::resource::Resource;
 use super::resources::Resources;
-use super::select::{Matcher, Selector};
+use super::select::{Matcher, Selector, pattern_steps};
 use super::structured;
 use crate::object::Gvk;
+use crate::yaml::limits::DEPTH;
 use crate::yaml::{Duplicates, Node, Resolver, Scalar, read_first_document, resolve};
 
 /// All replacements of one kustomization, in order.
@@ -159,6 +161,15 @@ impl Target {
         })
     }
 
+    /// About what [`Target::matches`] takes.
+    fn steps(&self, resource: &Resource) -> usize {
+        let matchers = self.reject.iter().map(|(_, matcher)| matcher);
+        let matchers = matchers.chain([&self.select]);
+        matchers
+            .map(|m| m.steps(resource.name(), resource.namespace()))
+            .sum()
+    }
+
     fn matches(&self, resource: &Resource) -> bool {
         let ids = ids(resource);
         matches_maps(&self.select, resource)
@@ -184,7 +195,7 @@ fn ids(resource: &Resource) -> Vec<Identity> {
 }
 
 impl Transformer for Replacements {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for replacement in &self.0 {
             let value = replacement.source.find(resources)?;
             for target in &replacement.targets {
@@ -192,9 +203,16 @@ impl Transformer for Replacements {
                     Some(name) => resources.with_any_name(name),
                     None => (0..resources.len()).collect(),
                 };
+                let steps = places.iter().map(|i| resources.get(*i)).map(|one| {
+                    let ids = 1 + one.trail.past.len();
+                    ids * target.steps(one)
+                });
+                context.meter.work(steps.sum())?;
                 for index in places {
                     if target.matches(resources.get(index)) {
-                        resources.edit(index, |resource| copy(resource, &value, target))?;
+                        resources.edit(index, |resource| {
+                            copy(resource, &value, target, &context.meter)
+                        })?;
                     }
                 }
             }
@@ -286,13 +304,32 @@ fn part(node: &Node, options: &FieldOptions) -> Result<Node> {
     }
 }
 
-fn copy(resource: &mut Resource, value: &Node, target: &Target) -> Result<()> {
+fn copy(resource: &mut Resource, value: &Node, target: &Target, meter: &Meter) -> Result<()> {
     let id = resource.id();
+    let size = Size::of_object(&resource.object);
+    let added = Size::of(value);
+    for (written, path) in &target.paths {
+        let queries = path.iter().filter(|part| part.contains('='));
+        let queries = queries.map(|part| pattern_steps(part, size.text));
+        meter.work(size.nodes + size.text / NODE_BYTES + queries.sum::<usize>())?;
+        if path.len() + added.depth > DEPTH {
+            return Err(Error::new(
+                Reason::LimitExceeded,
+                format!("a replacement nests deeper than the limit of {DEPTH} levels"),
+            )
+            .hint(format!("in the field path `{written}` of a replacement"))
+            .about(&id));
+        }
+    }
+    let grow = |node: &Node| {
+        let old = node.as_scalar().map_or(0, |scalar| scalar.text.len());
+        meter.grow(added.bytes() + old + NODE_BYTES)
+    };
     let create = target.options.create.then(|| Create::like(value));
     let mut root = Node::Mapping(std::mem::take(&mut resource.object));
     let mut result = Ok(());
     for (written, path) in &target.paths {
-        result = copy_one(&mut root, value, path, create, &target.options).map_err(|e| {
+        result = copy_one(&mut root, value, path, create, &target.options, &grow).map_err(|e| {
             e.hint(format!("in the field path `{written}` of a replacement"))
                 .about(&id)
         });
@@ -312,11 +349,15 @@ fn copy_one(
     path: &[String],
     create: Option<Create>,
     options: &FieldOptions,
+    grow: &dyn Fn(&Node) -> Result<()>,
 ) -> Result<()> {
-    if structured::set(root, value, path, create)? {
+    if structured::set(root, value, path, create, grow)? {
         return Ok(());
     }
-    let count = visit(root, path, create, &mut |node| set(node, value, options))?;
+    let count = visit(root, path, create, &mut |node| {
+        grow(node)?;
+        set(node, value, options)
+    })?;
     if count == 0 {
         return Err(
             Error::failed("there is no such field in the target of a replacement")

@@ -4,7 +4,7 @@
 use super::error::{Error, Reason, Result};
 use super::identity::Identity;
 use super::label_selector::LabelSelector;
-use super::limits::{MAX_PATTERN_BYTES, MAX_PATTERN_CHARS};
+use super::limits::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_CHARS};
 use crate::object::Gvk;
 use regex_lite::{Regex, RegexBuilder};
 
@@ -116,6 +116,22 @@ impl Matcher {
             && self.matches_namespace(&id.namespace)
     }
 
+    /// What it takes to match an object of this name: about the characters of the text times those
+    /// of the expressions.
+    pub fn steps(&self, name: &str, namespace: &str) -> usize {
+        let cost = |pattern: &Pattern, text: &str| match pattern {
+            Pattern::Any | Pattern::Literal(_) => 0,
+            Pattern::Regex(regex) => pattern_steps(regex.as_str(), text.len()),
+        };
+        let kind = [&self.group, &self.version, &self.kind];
+        1 + kind
+            .iter()
+            .map(|pattern| cost(pattern, name))
+            .sum::<usize>()
+            + cost(&self.name, name)
+            + cost(&self.namespace, namespace)
+    }
+
     /// The selector over labels.
     pub fn labels(&self) -> &LabelSelector {
         &self.labels
@@ -161,9 +177,19 @@ impl Pattern {
         match self {
             Self::Any => true,
             Self::Literal(only) => only == text,
-            Self::Regex(regex) => regex.is_match(text),
+            Self::Regex(regex) => is_match(regex, text),
         }
     }
+}
+
+/// About how long it takes to match a text of `len` bytes.
+pub(super) fn pattern_steps(pattern: &str, len: usize) -> usize {
+    pattern.len() * len.min(MAX_MATCHED_BYTES) / 4
+}
+
+/// Whether `regex` matches; never so in a text that no name is as long as.
+pub(super) fn is_match(regex: &Regex, text: &str) -> bool {
+    text.len() <= MAX_MATCHED_BYTES && regex.is_match(text)
 }
 
 /// Compiles `pattern`, which was made of `text`. Matching takes linear time.
@@ -177,6 +203,7 @@ pub(super) fn compile(text: &str, pattern: &str) -> Result<Regex> {
             format!("a regular expression is longer than {MAX_PATTERN_CHARS} characters"),
         ));
     }
+    // compiled, `a{9}{9}{9}` is a thousand times as long as written
     RegexBuilder::new(pattern)
         .size_limit(MAX_PATTERN_BYTES)
         .build()

@@ -1,7 +1,7 @@
 //! Replacements inside of JSON or YAML text that a scalar holds: a path that goes on below a scalar
 //! goes into its text.
 
-use super::error::Result;
+use super::error::{Error, Result};
 use super::field_path::{Create, visit};
 use super::fields::{is_string, needs_quotes};
 use super::go_json;
@@ -14,12 +14,13 @@ use crate::yaml::{
 /// found in it: the ordinary way is tried then.
 ///
 /// # Errors
-/// None of its own yet; the text may stop being printable.
+/// Only those of `grow`, which is asked before anything is set; the text may stop being printable.
 pub(super) fn set(
     root: &mut Node,
     value: &Node,
     path: &[String],
     create: Option<Create>,
+    grow: &dyn Fn(&Node) -> Result<()>,
 ) -> Result<bool> {
     let Some((scalar, rest)) = text_on_the_way(root, path) else {
         return Ok(false);
@@ -29,7 +30,12 @@ pub(super) fn set(
         return Ok(false);
     };
     let mut edits = Vec::new();
+    let mut refused = None;
     let count = visit(&mut tree, rest, create, &mut |node| {
+        if let Err(error) = grow(node) {
+            refused = Some(error);
+            return Err(Error::failed("past a limit"));
+        }
         if let (Node::Scalar(field), Node::Scalar(value)) = (&*node, value) {
             edits.push(Edit {
                 old: field.clone(),
@@ -45,6 +51,9 @@ pub(super) fn set(
         }
         Ok(())
     });
+    if let Some(error) = refused {
+        return Err(error);
+    }
     if !matches!(count, Ok(1..)) {
         return Ok(false);
     }

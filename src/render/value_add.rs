@@ -3,11 +3,12 @@
 use super::Transformer;
 use super::context::Context;
 use super::decode::{Decoder, Record, Strictness};
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::field_path::{Create, visit};
 use super::fields::{replace_untyped, text, type_name};
 use super::fieldspec::split_path;
 use super::kustomization::{misfits, selector, yaml_error};
+use super::limits::MAX_PATH_ELEMENTS;
 use super::load::Loader;
 use super::namespace::{Namespace, Subjects};
 use super::patches::Target as Select;
@@ -71,6 +72,12 @@ impl ValueAdd {
             if path.is_empty() {
                 return Err(Error::failed("a target has no `fieldPath`"));
             }
+            if path.matches('/').count() >= MAX_PATH_ELEMENTS {
+                return Err(Error::new(
+                    Reason::LimitExceeded,
+                    format!("a field path has more than {MAX_PATH_ELEMENTS} elements"),
+                ));
+            }
             Ok(Target {
                 select: Select::new(&selector)?,
                 path,
@@ -97,7 +104,7 @@ fn read(record: &Record<'_>) -> Vec<(Selector, String, i64)> {
 impl Transformer for ValueAdd {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for target in &self.targets {
-            for index in target.select.select(resources, context) {
+            for index in target.select.select(resources, context)? {
                 resources.edit(index, |resource| {
                     if target.path == "metadata/namespace" {
                         return Namespace {
@@ -111,6 +118,7 @@ impl Transformer for ValueAdd {
                     let mut root = Node::Mapping(std::mem::take(&mut resource.object));
                     let path = split_path(&target.path, '/');
                     let result = visit(&mut root, &path, Some(Create::Scalar), &mut |node| {
+                        context.meter.grow(self.value.len() + text(node).len())?;
                         self.set(node, target.position)
                     });
                     if let Node::Mapping(object) = root {

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::expand::expand;
 use super::field_path;
 use super::fields::{is_string, type_name};
 use super::fieldspec::FieldSpec;
 use super::identity::Identity;
 use super::kustomization::VarEntry;
+use super::limits::MAX_OBJECT_BYTES;
+use super::meter::Meter;
 use super::resources::Resources;
 use super::walk::{Make, visit};
 use crate::yaml::{Node, Resolver, Scalar, resolve_scalar};
@@ -81,7 +83,12 @@ impl Vars {
     ///
     /// # Errors
     /// On a var whose object or field does not exist, and on fields that cannot hold one.
-    pub fn resolve(&self, resources: &mut Resources, specs: &[FieldSpec]) -> Result<()> {
+    pub fn resolve(
+        &self,
+        resources: &mut Resources,
+        specs: &[FieldSpec],
+        meter: &Meter,
+    ) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
@@ -94,9 +101,13 @@ impl Vars {
                     &gvk,
                     spec,
                     Make::Nothing,
-                    &mut |node| replace(node, &values),
+                    &mut |node| replace(node, &values, meter),
                 )
-                .map_err(|e| e.about(resource.id()))?;
+                .map_err(|e| {
+                    e.about(resource.id())
+                        .on_line(resource.source.line.unwrap_or(0))
+                        .within(&resource.source.path)
+                })?;
             }
         }
         Ok(())
@@ -143,20 +154,17 @@ fn value_of(node: &Node) -> Value {
     }
 }
 
-fn replace(node: &mut Node, values: &BTreeMap<String, Value>) -> Result<()> {
+fn replace(node: &mut Node, values: &BTreeMap<String, Value>, meter: &Meter) -> Result<()> {
     match node {
         Node::Scalar(_) => {
-            replace_scalar(node, values);
+            replace_scalar(node, values, meter)?;
             Ok(())
         }
-        Node::Mapping(mapping) => {
-            mapping.iter_mut().for_each(|(_, value)| {
-                replace_scalar(value, values);
-            });
-            Ok(())
-        }
+        Node::Mapping(mapping) => mapping
+            .iter_mut()
+            .try_for_each(|(_, value)| replace_scalar(value, values, meter).map(drop)),
         Node::Sequence(list) => list.items.iter_mut().try_for_each(|item| {
-            if replace_scalar(item, values) {
+            if replace_scalar(item, values, meter)? {
                 Ok(())
             } else {
                 Err(Error::failed(format!(
@@ -169,16 +177,32 @@ fn replace(node: &mut Node, values: &BTreeMap<String, Value>) -> Result<()> {
 }
 
 /// Replaces the vars of a string; false where it is none.
-fn replace_scalar(node: &mut Node, values: &BTreeMap<String, Value>) -> bool {
+///
+/// # Errors
+/// Where the text becomes too long.
+fn replace_scalar(
+    node: &mut Node,
+    values: &BTreeMap<String, Value>,
+    meter: &Meter,
+) -> Result<bool> {
     let Node::Scalar(scalar) = node else {
-        return false;
+        return Ok(false);
     };
     if scalar.is_null() || !is_string(scalar) {
-        return false;
+        return Ok(false);
     }
     if scalar.text.contains('$') {
         let line = scalar.line;
-        *scalar = match expand(&scalar.text, values) {
+        let Some(expanded) = expand(&scalar.text, values, MAX_OBJECT_BYTES) else {
+            return Err(Error::new(
+                Reason::LimitExceeded,
+                format!(
+                    "with its vars, a text is larger than the limit of {MAX_OBJECT_BYTES} bytes"
+                ),
+            )
+            .on_line(line));
+        };
+        *scalar = match expanded {
             Value::String(text) => Scalar {
                 line,
                 ..super::fields::plain_if_text(&text)
@@ -188,6 +212,7 @@ fn replace_scalar(node: &mut Node, values: &BTreeMap<String, Value>) -> bool {
                 ..Scalar::plain(other.to_string())
             },
         };
+        meter.grow(scalar.text.len())?;
     }
-    true
+    Ok(true)
 }

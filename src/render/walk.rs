@@ -1,9 +1,10 @@
 //! Walking to the fields that a [`FieldSpec`] names, and making those that it asks for.
 
-use super::error::{Error, Result};
+use super::error::{Error, Reason, Result};
 use super::fields::type_name;
 use super::fieldspec::FieldSpec;
 use super::identity::is_selected;
+use super::limits::MAX_PATH_ELEMENTS;
 use crate::object::Gvk;
 use crate::yaml::{Mapping, Node, Sequence};
 
@@ -63,6 +64,12 @@ pub(super) fn visit(
     }
     let make = if spec.create { make } else { Make::Nothing };
     let segments = spec.segments();
+    if segments.len() > MAX_PATH_ELEMENTS {
+        return Err(Error::new(
+            Reason::LimitExceeded,
+            format!("a field path has more than {MAX_PATH_ELEMENTS} elements"),
+        ));
+    }
     // the first segment is always the name of a field of the object
     into_mapping(object, &segments, make, set)
         .map_err(|e| e.hint(format!("while looking for the field `{}`", spec.path)))

@@ -17,7 +17,16 @@ pub(super) struct Builder<'a> {
     anchors: HashMap<String, Node>,
     /// Anchors whose node is not finished: an alias to one would contain itself.
     open: Vec<String>,
-    /// What anchors and aliases have cost.
+    /// Whether there may be an alias at all.
+    has_alias: bool,
+    spent: &'a mut Spent,
+}
+
+/// What the documents of one file have cost until now: thousands of small bombs are one as well.
+#[derive(Default)]
+pub(super) struct Spent {
+    nodes: usize,
+    /// What anchors and aliases have added.
     added: Size,
 }
 
@@ -31,20 +40,20 @@ struct Size {
 impl<'a> Builder<'a> {
     /// For the first document of `text`, which starts at `line` of its file. If the line feed at
     /// its end was `added`, it belongs to no scalar.
-    pub(super) fn new(text: &'a str, line: u32, added: bool) -> Self {
+    pub(super) fn new(text: &'a str, line: u32, added: bool, spent: &'a mut Spent) -> Self {
         let mut parser = Parser::new();
         parser.set_encoding(Encoding::Utf8);
         parser.set_input(text.as_bytes());
         let added_end = added.then(|| text.matches('\n').count() as u64);
-        let (anchors, open, added) = (HashMap::new(), Vec::new(), Size::default());
         Self {
             parser,
             text,
             line,
             added_end,
-            anchors,
-            open,
-            added,
+            anchors: HashMap::new(),
+            open: Vec::new(),
+            has_alias: text.contains('*'),
+            spent,
         }
     }
 
@@ -107,6 +116,10 @@ impl<'a> Builder<'a> {
         let line = self.line_of(event.start_mark);
         if depth > limits::DEPTH {
             return Err(limits::too_deep(line));
+        }
+        self.spent.nodes += 1;
+        if self.spent.nodes > limits::NODES {
+            return Err(limits::too_many_nodes(line));
         }
         match event.data {
             EventData::Alias { anchor } => self.alias(&anchor, line, depth),
@@ -212,7 +225,7 @@ impl<'a> Builder<'a> {
             .pop()
             .expect("pushed above, and every build pops what it pushed");
         // Without any alias, the copy would be for nothing.
-        if self.text.contains('*') {
+        if self.has_alias {
             self.spend(&node, 0, node.line())?;
             self.anchors.insert(anchor, node.clone());
         }
@@ -237,12 +250,13 @@ impl<'a> Builder<'a> {
     fn spend(&mut self, node: &Node, depth: usize, line: u32) -> Result<(), Error> {
         let mut size = Size::default();
         measure(node, depth, &mut size);
-        self.added.nodes += size.nodes;
-        self.added.bytes += size.bytes;
+        let added = &mut self.spent.added;
+        added.nodes += size.nodes;
+        added.bytes += size.bytes;
         if size.depth > limits::DEPTH {
             return Err(limits::too_deep(line));
         }
-        if self.added.nodes > limits::EXPANSION || self.added.bytes > limits::EXPANSION_BYTES {
+        if added.nodes > limits::EXPANSION || added.bytes > limits::EXPANSION_BYTES {
             return Err(limits::too_expanded(line));
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::build::Builder;
+use super::build::{Builder, Spent};
 use super::{Error, Node, limits};
 
 /// The documents of a resource file, split as kustomize does: on lines that start with `---`.
@@ -16,13 +16,14 @@ pub fn read_documents(bytes: &[u8]) -> Result<Vec<Node>, Error> {
     let text = text(bytes)?;
     let mut documents = Vec::new();
     let mut rest: &str = &text;
+    let mut spent = Spent::default();
     let mut line = 1;
     loop {
         let separator = separator(rest, line)?;
         let document = separator
             .as_ref()
             .map_or(rest, |found| &rest[..found.start]);
-        if let Some(node) = document_at(document, line, true)? {
+        if let Some(node) = document_at(document, line, true, &mut spent)? {
             documents.push(node);
         }
         let Some(found) = separator else {
@@ -41,7 +42,7 @@ pub fn read_documents(bytes: &[u8]) -> Result<Vec<Node>, Error> {
 /// # Errors
 /// The first mistake, with its line in the file.
 pub fn read_first_document(bytes: &[u8]) -> Result<Option<Node>, Error> {
-    document_at(&text(bytes)?, 1, false)
+    document_at(&text(bytes)?, 1, false, &mut Spent::default())
 }
 
 /// The text of a file: UTF-8 without byte order mark, lines ended by a line feed.
@@ -89,7 +90,12 @@ fn lines(text: &str) -> u32 {
 
 /// The first document in `text`, which starts at `line` of its file. What follows it is looked
 /// at if it `ends` there.
-fn document_at(text: &str, line: u32, ends: bool) -> Result<Option<Node>, Error> {
+fn document_at(
+    text: &str,
+    line: u32,
+    ends: bool,
+    spent: &mut Spent,
+) -> Result<Option<Node>, Error> {
     // Most documents without content are comments or nothing; no need to ask the parser.
     let blank = |line: &str| line.trim_start_matches(' ').is_empty() || line.starts_with('#');
     if text.lines().all(blank) {
@@ -104,7 +110,7 @@ fn document_at(text: &str, line: u32, ends: bool) -> Result<Option<Node>, Error>
     };
     // libyaml-safer is known to panic on a few malformed inputs; it has no state to corrupt.
     let read = catch_unwind(AssertUnwindSafe(|| {
-        let mut builder = Builder::new(&text, line, added);
+        let mut builder = Builder::new(&text, line, added, spent);
         let node = builder.document()?;
         if ends {
             builder.look_behind()?;

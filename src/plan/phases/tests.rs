@@ -61,6 +61,7 @@ fn seen(uid: String, status: Status) -> Observed {
         version: 1,
         fingerprint: None,
         health: Health::new(status, "", status.as_str().to_lowercase()),
+        unsettled: None,
         terminating: false,
         finished: status != Status::Progressing,
         succeeded: status == Status::Healthy,

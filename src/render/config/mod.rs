@@ -124,6 +124,7 @@ impl FieldConfig {
             found = true;
         }
         if !found {
+            fieldspec::check_room(self.name_references.len())?;
             self.name_references.push(reference.clone());
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! Making one ConfigMap or Secret, and adding it to what is accumulated.
 
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -187,11 +189,8 @@ pub(in super::super) fn absorb(resources: &mut Resources, mut new: Resource) -> 
 /// hash needs both sides to want it.
 fn take_over(new: &mut Resource, old: &Resource) {
     for field in ["labels", "annotations"] {
-        let mut entries = metadata_map(&old.object, field);
-        for (key, value) in metadata_map(&new.object, field) {
-            entries.retain(|(k, _)| *k != key);
-            entries.push((key, value));
-        }
+        let old = metadata_map(&old.object, field);
+        let entries = united(old, metadata_map(&new.object, field));
         set_metadata_map(&mut new.object, field, entries);
     }
     let needs_hash = new.trail.needs_hash && old.trail.needs_hash;
@@ -225,11 +224,7 @@ fn merge_data(new: &mut Mapping, old: &Mapping, field: &str) {
         data.map(|data| data.iter().map(entry).collect())
             .unwrap_or_default()
     };
-    let mut entries = texts(old);
-    for (key, value) in texts(new) {
-        entries.retain(|(k, _)| *k != key);
-        entries.push((key, value));
-    }
+    let mut entries = united(texts(old), texts(new));
     new.remove(field);
     if entries.is_empty() {
         return;
@@ -240,6 +235,14 @@ fn merge_data(new: &mut Mapping, old: &Mapping, field: &str) {
         .map(|(key, value)| (Scalar::plain(key), Node::Scalar(string(value))))
         .collect();
     new.set(field, data);
+}
+
+/// Both; of a key in both only the new entry.
+fn united(mut old: Vec<(String, String)>, new: Vec<(String, String)>) -> Vec<(String, String)> {
+    let keys: HashSet<&str> = new.iter().map(|(key, _)| key.as_str()).collect();
+    old.retain(|(key, _)| !keys.contains(key.as_str()));
+    old.extend(new);
+    old
 }
 
 #[cfg(test)]

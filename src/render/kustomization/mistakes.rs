@@ -8,8 +8,13 @@ use crate::yaml::Node;
 /// A YAML mistake with its place.
 pub(in super::super) fn yaml_error(error: &crate::yaml::Error, path: &str) -> Error {
     let diagnostic = Diagnostic::new(path, error.message.clone()).at(error.line);
+    let reason = if error.limit {
+        Reason::LimitExceeded
+    } else {
+        Reason::YamlInvalid
+    };
     Error::Mistake {
-        reason: Reason::YamlInvalid,
+        reason,
         diagnostics: diagnostic.into(),
     }
 }

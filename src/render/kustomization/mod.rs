@@ -4,12 +4,13 @@
 mod entries;
 mod mistakes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::decode::{Decoder, Record, Step, Strictness};
 use super::error::{Error, Reason, Result};
 use super::generators::{GeneratorArgs, GeneratorOptions};
 use super::image_name::ImageChange;
+use super::meter::Size;
 use super::order::{Order, Ranks};
 use crate::error::Diagnostic;
 use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
@@ -100,8 +101,13 @@ impl Kustomization {
         if is_empty {
             return Err(empty(path));
         }
-        file.root = Some(root);
+        file.root = Some(last_of_each_key(root));
         Ok(file)
+    }
+
+    /// What it consists of.
+    pub fn size(&self) -> Size {
+        self.root.as_ref().map_or(Size::default(), Size::of)
     }
 
     fn fill(&mut self, record: &Record<'_>) {
@@ -190,6 +196,22 @@ impl Kustomization {
     pub fn asks_for(&self, word: &str) -> bool {
         self.build_metadata.iter().any(|have| have == word)
     }
+}
+
+/// The document with every field once, the last one where it is there several times: places are
+/// looked up in it for every entry.
+fn last_of_each_key(mut root: Node) -> Node {
+    if let Some(mapping) = root.as_mapping_mut() {
+        let mut seen = HashSet::new();
+        let mut entries: Vec<_> = std::mem::take(&mut mapping.entries)
+            .into_iter()
+            .rev()
+            .filter(|(key, _)| seen.insert(key.text.clone()))
+            .collect();
+        entries.reverse();
+        mapping.entries = entries;
+    }
+    root
 }
 
 /// Every field that makes a kustomization more than empty.

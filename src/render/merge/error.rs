@@ -47,6 +47,14 @@ pub enum Problem {
         /// What the element is.
         found: &'static str,
     },
+    /// A list that would take for ever.
+    #[error("the list at `{path}` has {count} elements, too many to merge by key")]
+    TooMany {
+        /// The field, as `spec.template.spec.containers`.
+        path: String,
+        /// How many there are.
+        count: usize,
+    },
 }
 
 impl Error {

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::limits::MAX_MERGED_ELEMENTS;
 use super::directive::{self, Directive};
 use super::error::{Error, Problem};
 use super::walk::{Outcome, Patch, Place, describe, walk};
@@ -78,6 +79,11 @@ fn combine(
     patch: Option<Vec<Node>>,
     same: bool,
 ) -> Result<Vec<Node>, Error> {
+    let count = target.len() + patch.as_ref().map_or(0, Vec::len);
+    if count > MAX_MERGED_ELEMENTS {
+        let path = place.path();
+        return Err(Error::new(0, Problem::TooMany { path, count }));
+    }
     let mut elements = Elements::default();
     let mut target = elements.add_all(target);
     let patch = patch.map(|items| elements.add_all(items));

@@ -18,7 +18,7 @@ mod walk;
 #[cfg(test)]
 mod tests;
 
-pub use error::Error;
+pub use error::{Error, Problem};
 pub use schema::Schema;
 
 use crate::yaml::Node;

@@ -1,0 +1,181 @@
+//! What a render may still cost. Files are counted where they are read ([`super::load`]); this
+//! counts what transformers make of them: a small patch on many objects is large, and a field that
+//! is copied into itself doubles each time.
+
+use std::cell::Cell;
+
+use serde_json::Value;
+
+use super::error::{Error, Reason, Result};
+use super::limits::{MAX_GROWTH, MAX_OBJECT_BYTES, MAX_WORK};
+use crate::yaml::{Mapping, Node};
+
+/// About what a key or value takes in memory, without its text.
+pub(super) const NODE_BYTES: usize = 64;
+
+/// What the transformers of one render have cost.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    growth: Cell<usize>,
+    work: Cell<usize>,
+}
+
+impl Meter {
+    /// Counts bytes that are added to objects.
+    ///
+    /// # Errors
+    /// Past the limit.
+    pub fn grow(&self, bytes: usize) -> Result<()> {
+        let what = "bytes added to objects by transformers";
+        spend(&self.growth, bytes, MAX_GROWTH, what)
+    }
+
+    /// Counts keys and values that are looked at.
+    ///
+    /// # Errors
+    /// Past the limit.
+    pub fn work(&self, steps: usize) -> Result<()> {
+        spend(&self.work, steps, MAX_WORK, "steps of transformers")
+    }
+}
+
+/// Counts `more`.
+///
+/// # Errors
+/// Past the limit, which the error names.
+pub(super) fn spend(spent: &Cell<usize>, more: usize, limit: usize, what: &str) -> Result<()> {
+    spent.set(spent.get().saturating_add(more));
+    if spent.get() <= limit {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::LimitExceeded,
+        format!("more than the limit of {limit} {what} in one render"),
+    )
+    .hint("split the application"))
+}
+
+/// What a tree consists of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Keys and values.
+    pub nodes: usize,
+    /// Bytes of their texts.
+    pub text: usize,
+    /// Levels below the first.
+    pub depth: usize,
+}
+
+impl Size {
+    /// Of a tree.
+    pub fn of(node: &Node) -> Self {
+        let mut size = Self::default();
+        size.add(node, 0);
+        size
+    }
+
+    /// Of an object.
+    pub fn of_object(object: &Mapping) -> Self {
+        let mut size = Self::default();
+        size.add_mapping(object, 0);
+        size
+    }
+
+    /// Of a JSON value.
+    pub fn of_value(value: &Value) -> Self {
+        let mut size = Self::default();
+        size.add_value(value, 0);
+        size
+    }
+
+    /// About what it takes in memory.
+    pub fn bytes(&self) -> usize {
+        self.nodes * NODE_BYTES + self.text
+    }
+
+    fn leaf(&mut self, text: usize, depth: usize) {
+        self.nodes += 1;
+        self.text += text;
+        self.depth = self.depth.max(depth);
+    }
+
+    fn add(&mut self, node: &Node, depth: usize) {
+        match node {
+            Node::Scalar(scalar) => self.leaf(scalar.text.len(), depth),
+            Node::Sequence(list) => {
+                self.leaf(0, depth);
+                list.items.iter().for_each(|item| self.add(item, depth + 1));
+            }
+            Node::Mapping(mapping) => self.add_mapping(mapping, depth),
+        }
+    }
+
+    fn add_mapping(&mut self, mapping: &Mapping, depth: usize) {
+        self.leaf(0, depth);
+        for (key, value) in mapping.iter() {
+            self.leaf(key.len(), depth + 1);
+            self.add(value, depth + 1);
+        }
+    }
+
+    fn add_value(&mut self, value: &Value, depth: usize) {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.leaf(1, depth),
+            Value::String(text) => self.leaf(text.len(), depth),
+            Value::Array(items) => {
+                self.leaf(0, depth);
+                items
+                    .iter()
+                    .for_each(|item| self.add_value(item, depth + 1));
+            }
+            Value::Object(map) => {
+                self.leaf(0, depth);
+                for (key, value) in map {
+                    self.leaf(key.len(), depth + 1);
+                    self.add_value(value, depth + 1);
+                }
+            }
+        }
+    }
+}
+
+/// Refuses an object that is too large for every API server: texts and the commas, colons and
+/// brackets between them are no more than its JSON has.
+///
+/// # Errors
+/// Past the limit, which the error names.
+pub(super) fn check_object(value: &Value) -> Result<()> {
+    let size = Size::of_value(value);
+    if size.text + size.nodes <= MAX_OBJECT_BYTES {
+        return Ok(());
+    }
+    Err(Error::new(
+        Reason::LimitExceeded,
+        format!("the object is larger than the limit of {MAX_OBJECT_BYTES} bytes"),
+    )
+    .hint("no API server takes it: split it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_tree_and_its_value_have_the_same_size() {
+        let value = json!({"a": ["x", "yz", {"b": "c"}], "d": {}});
+        let size = Size::of_value(&value);
+        assert_eq!((size.nodes, size.text, size.depth), (10, 7, 3));
+        assert_eq!(Size::of(&Node::from_value(&value)), size);
+    }
+
+    #[test]
+    fn the_limit_is_the_last_that_passes() {
+        let meter = Meter::default();
+        assert!(meter.grow(MAX_GROWTH).is_ok());
+        let error = meter.grow(1).expect_err("one too many").to_string();
+        assert!(error.contains(&MAX_GROWTH.to_string()), "{error}");
+        assert!(meter.work(usize::MAX).is_err());
+    }
+}
