@@ -209,6 +209,37 @@ fn an_unknown_field_of_a_kustomization_is_told_with_file_and_line() {
     world.synced("shop", &world.repo.head().unwrap());
 }
 
+/// Each would cost the agent its memory, or show a file of its machine, if it were believed.
+#[test]
+fn a_hostile_commit_costs_its_own_application_a_message_and_nobody_anything_else() {
+    let incident = Incident::new("hostile-commit");
+    let world = &incident.world;
+    let good = world.repo.head().unwrap();
+    let escape = format!("{KUSTOMIZATION}  - ../../../../../../etc/passwd\n");
+    world.commit(&[("shop/kustomization.yaml", &escape)]);
+    world.poke("shop");
+    let told = ["shop/kustomization.yaml:4", "etc/passwd", "stays enforced"];
+    incident.is_contained("PathEscape", &told);
+    assert!(!world.app("shop").to_string().contains("root:"));
+
+    let mut bomb = config_map("b", "1") + "x0: &x0 [a, a, a, a, a, a, a, a, a]\n";
+    for i in 1..9 {
+        let aliases = vec![format!("*x{}", i - 1); 9].join(", ");
+        bomb += &format!("x{i}: &x{i} [{aliases}]\n");
+    }
+    // the other object leaves Git in the same commit, and stays
+    world.repo.remove("shop/a.yaml").unwrap();
+    let only = [
+        ("shop/kustomization.yaml", "resources:\n  - b.yaml\n"),
+        ("shop/b.yaml", bomb.as_str()),
+    ];
+    world.commit(&only);
+    world.poke("shop");
+    incident.is_contained("LimitExceeded", &["shop/b.yaml:", "anchors and aliases"]);
+    world.repo.git(&["checkout", &good, "--", "."]).unwrap();
+    world.synced("shop", &world.repo.commit("As it was").unwrap());
+}
+
 #[test]
 fn a_missing_resource_of_a_kustomization_is_told() {
     let incident = Incident::new("missing-resource");

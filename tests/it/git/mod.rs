@@ -19,25 +19,25 @@ use towline::git::{
 use towline_testcluster::GitRepo;
 
 /// A cache directory of its own, and what goes with it.
-struct Bench {
+pub(crate) struct Bench {
     root: tempfile::TempDir,
     cache: Cache,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let root = tempfile::tempdir().expect("a temporary directory");
         let cache = Cache::new(root.path().join("cache")).expect("a cache");
         Self { root, cache }
     }
 
     /// Where servers serve from.
-    fn served(&self) -> std::path::PathBuf {
+    pub(crate) fn served(&self) -> std::path::PathBuf {
         self.root.path().join("served")
     }
 
     /// A repository `shop.git` with one commit.
-    fn repo(&self) -> GitRepo {
+    pub(crate) fn repo(&self) -> GitRepo {
         let repo = GitRepo::init(self.served().join("shop.git")).expect("a repository");
         repo.write("app/config.yaml", "a: 1\n").expect("a file");
         repo.write("README.md", "shop\n").expect("a file");
@@ -45,7 +45,7 @@ impl Bench {
         repo
     }
 
-    fn open(&self, url: &str, credential: &Credential) -> Repository {
+    pub(crate) fn open(&self, url: &str, credential: &Credential) -> Repository {
         self.cache
             .repository(&remote(url), credential)
             .expect("a repository")
@@ -65,7 +65,7 @@ fn targets(texts: &[&str]) -> BTreeSet<TargetRevision> {
 }
 
 /// Polls and fetches one target.
-fn sync(repository: &Repository, text: &str) -> Result<(Revision, Synced), Error> {
+pub(crate) fn sync(repository: &Repository, text: &str) -> Result<(Revision, Synced), Error> {
     let mut synced = repository.poll_and_fetch(&targets(&[text]))?;
     let revision = synced
         .revisions
