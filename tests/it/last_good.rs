@@ -186,10 +186,12 @@ fn an_agent_that_starts_while_git_hangs_does_not_wait_for_it() {
     world.kill_agent();
     world.git.set_fault(Fault::Hang);
     drift(&world, "a");
+    world.delete("ConfigMap", &world.work, "b");
     start_anew(&mut world);
     wait_for("the accepted object", || world.value("a") == "1");
-    world.delete("ConfigMap", &world.work, "b");
     wait_for("the other one", || world.value("b") == "1");
+    drift(&world, "a");
+    wait_for("the accepted object again", || world.value("a") == "1");
     let polls = world.agent().polls();
     assert!(polls < 1.0, "Git has not answered: {polls}");
     world.stop_agent();
@@ -205,10 +207,12 @@ fn after_a_restart_a_commit_that_cannot_be_rendered_costs_no_healing() {
     world.kill_agent();
     let mark = world.plane.audit_mark();
     drift(&world, "a");
+    world.delete("ConfigMap", &world.work, "b");
     start_anew(&mut world);
     wait_for("the accepted object", || world.value("a") == "1");
-    world.delete("ConfigMap", &world.work, "b");
     wait_for("the other one", || world.value("b") == "1");
+    drift(&world, "a");
+    wait_for("the accepted object again", || world.value("a") == "1");
     let message = world.failed("shop", "YamlInvalid");
     let told = format!("{} stays enforced", &commit[..8]);
     assert!(message.contains(&told), "{message}");
