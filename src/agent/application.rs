@@ -84,6 +84,8 @@ pub(super) struct Application {
     pub(super) applied: Option<String>,
     /// The digest of its objects, once it was applied or rendered since the start.
     pub(super) applied_digest: Option<String>,
+    /// The short digest of the revision that was complete last; unknown after a start until one is.
+    pub(super) accepted_digest: Option<u64>,
     pub(super) problems: Vec<Problem>,
     pub(super) summary: Summary,
     /// How many objects the roll-forward changed since a revision was last complete.
@@ -195,6 +197,7 @@ impl Application {
             recorded: BTreeMap::new(),
             applied,
             applied_digest: None,
+            accepted_digest: None,
             problems: Vec::new(),
             summary: Summary::default(),
             changed: 0,
@@ -401,9 +404,9 @@ impl Application {
         }
         self.summary = wrote;
         self.watch_pods(who);
-        // A sync that was asked for goes on from wave to wave.
+        // A sync that was asked for goes on from wave to wave, and from deletion to deletion.
         let waits = self.report.as_ref().is_some_and(|report| {
-            let is_blocked = report.dependency.is_some();
+            let is_blocked = report.dependency.is_some() || report.removal.is_some();
             report.wave.is_some() || report.hook.is_some() || report.due.is_some() || is_blocked
         });
         if self.is_asked() && !waits {
@@ -567,9 +570,9 @@ impl Application {
         }
     }
 
-    /// Looks again in a moment: something is on its way out.
-    pub(super) fn retry_soon(&mut self) {
-        self.timers.retry = Some(Instant::now() + Duration::from_millis(500));
+    /// Looks again after this time.
+    pub(super) fn retry_in(&mut self, wait: Duration) {
+        self.timers.retry = Some(Instant::now() + wait);
     }
 }
 

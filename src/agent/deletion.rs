@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -9,14 +10,21 @@ use super::application::Application;
 use super::look::recorded;
 use super::publish::applications;
 use super::request::Request;
+use super::sync::spare;
+use crate::api::Policy;
 use crate::apply::{Context, apply};
-use crate::cluster::{Error, Identity, Patch, Resource, STATUS_MANAGER, Target};
-use crate::desired::{Barrier, Desired};
-use crate::diff::{Change, diff};
-use crate::live::{Wanted, snapshot};
-use crate::object::{Gvk, Scope, keys};
-use crate::plan::{Action, Plan, Step};
+use crate::cluster::{Error, Identity, Patch, Propagation, Resource, STATUS_MANAGER, Target};
+use crate::desired::Desired;
+use crate::diff::diff;
+use crate::error::Class;
+use crate::inventory::{Entry, Inventory};
+use crate::live::{Sighting, Wanted, snapshot};
+use crate::object::{ObjectId, Scope, keys};
+use crate::plan::{Plan, teardown};
 use crate::status::Problem;
+
+/// When a deletion that waits is looked at again, should no watch tell.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// The end of an Application.
 pub(super) struct Deletion;
@@ -27,12 +35,15 @@ impl Deletion {
     pub(super) async fn of(app: &mut Application) -> bool {
         let request = app.requests.borrow_and_update().clone();
         app.problems.clear();
+        // Everything is read anew: what the watches told was only to wake this up.
+        app.mailbox.take();
+        app.enforced.clear();
         match advance(app, &request).await {
             Ok(ended) => ended,
             Err(problem) => {
                 app.problems = vec![problem];
                 app.publish(&request, true).await;
-                app.retry_soon();
+                app.retry_in(LOOK_AGAIN);
                 false
             }
         }
@@ -43,7 +54,6 @@ async fn advance(app: &mut Application, request: &Request) -> Result<bool, Probl
     if request.cascades() && !is_uninstall(app, request).await? {
         let gone = prune_all(app, request).await?;
         if !gone {
-            app.retry_soon();
             return Ok(false);
         }
     }
@@ -99,7 +109,7 @@ async fn is_uninstall(app: &Application, request: &Request) -> Result<bool, Prob
     Ok(false)
 }
 
-/// Deletes every object that is recorded, dependants first. Returns true once all are gone.
+/// Deletes what is recorded, in the order of [`teardown`]. Returns true once all are gone.
 async fn prune_all(app: &mut Application, request: &Request) -> Result<bool, Problem> {
     let cluster = Arc::clone(&app.shared.cluster);
     let who = request
@@ -119,92 +129,128 @@ async fn prune_all(app: &mut Application, request: &Request) -> Result<bool, Pro
         .get(&*cluster, true)
         .await
         .map_err(|e| Problem::of(&e))?;
-    let inventory = app.inventory.clone().unwrap_or_default();
-    app.recorded = recorded(inventory.iter(), &discovery);
+    let owned = app.inventory.clone().unwrap_or_default();
+    app.recorded = recorded(owned.iter(), &discovery);
+    // An object of a kind that is not served any more cannot exist any more either.
+    let mut inventory = owned.for_deletion();
+    for (id, _) in owned.iter() {
+        if !app.recorded.contains_key(id) {
+            inventory.remove(id);
+        }
+    }
     let now = jiff::Timestamp::now().as_second();
-    let wanted = inventory
-        .iter()
-        .filter_map(|(id, entry)| {
-            let resource = app.recorded.get(id)?;
-            let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
-            Some(Wanted {
-                target,
-                desired: None,
-                entry: Some(entry),
-            })
-        })
-        .collect();
-    app.live = snapshot(&*cluster, &who, &app.owner, wanted, now).await;
-    let spec = request.spec.clone().unwrap_or_else(|_| empty_spec());
-    let policy = crate::api::Policy::from_spec(&spec)
-        .or_else(|_| crate::api::Policy::from_spec(&empty_spec()));
-    let policy = policy.map_err(|e| Problem::of(&e))?;
-    let changes = diff(
+    app.live = snapshot(&*cluster, &who, &app.owner, wanted(app, &inventory), now).await;
+    // Whatever happens to them wakes this up.
+    for (id, resource) in &app.recorded {
+        app.shared.watches.ensure(&who, resource, &id.namespace);
+    }
+    let policy = policy(request)?;
+    let mut changes = diff(
         &Desired::default(),
         &app.live,
         &inventory,
         &BTreeMap::new(),
         &policy,
     );
-    let mut steps: Vec<Step> = changes
-        .iter()
-        .filter_map(|(id, change)| {
-            let action = match change {
-                Change::Prune => Action::Prune,
-                Change::Abandon(_) => Action::Abandon,
-                _ => return None,
-            };
-            let gvk = Gvk {
-                group: id.group.clone(),
-                version: String::new(),
-                kind: id.kind.clone(),
-            };
-            Some(Step {
-                action,
-                id: id.clone(),
-                barrier: Barrier::of(&gvk),
-            })
+    spare(&mut changes, &app.shared.options.installation());
+    let plan = teardown(&changes, &app.live, &inventory, request.approve.as_deref());
+    confirm(app, &plan).await?;
+    let propagation = policy.options.propagation;
+    carry_out(app, &plan, &who, propagation, now).await;
+    app.save().await;
+    let unread = app.live.iter().find_map(|(id, sighting)| match sighting {
+        Sighting::Unknown(why) => Some(Problem {
+            reason: "ReadFailed".into(),
+            message: format!("{id}: {why}; it is not known whether it is gone"),
+            class: Class::Retry,
+        }),
+        _ => None,
+    });
+    if let Some(problem) = app.problems.first().cloned().or(unread) {
+        return Err(problem);
+    }
+    let left = app.inventory.iter().flat_map(Inventory::iter);
+    let left = left
+        .filter(|(id, _)| app.recorded.contains_key(*id))
+        .count();
+    let mut report = plan.report;
+    report.out_of_sync = left;
+    let went = !plan.steps.is_empty();
+    app.report = Some(report);
+    if left > 0 {
+        if went {
+            // What became of these decides about the next.
+            app.retry_in(Duration::ZERO);
+        } else {
+            app.publish(request, true).await;
+            app.retry_in(LOOK_AGAIN);
+        }
+    }
+    Ok(left == 0)
+}
+
+/// Everything that is recorded and may still be there.
+fn wanted<'a>(app: &Application, inventory: &'a Inventory) -> Vec<Wanted<'a>> {
+    let one = |(id, entry): (&ObjectId, &'a Entry)| {
+        let resource = app.recorded.get(id)?;
+        let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+        Some(Wanted {
+            target,
+            desired: None,
+            entry: Some(entry),
         })
-        .collect();
-    steps.sort_by(|a, b| (b.barrier, &a.id).cmp(&(a.barrier, &b.id)));
-    let plan = Plan {
-        steps,
-        ..Plan::default()
     };
+    inventory.iter().filter_map(one).collect()
+}
+
+/// Deleting an Application must not depend on whether its spec can be read.
+fn policy(request: &Request) -> Result<Policy, Problem> {
+    let spec = request.spec.clone().unwrap_or_else(|_| empty_spec());
+    Policy::from_spec(&spec)
+        .or_else(|_| Policy::from_spec(&empty_spec()))
+        .map_err(|e| Problem::of(&e))
+}
+
+/// Writes down what a person confirmed, before it is done.
+async fn confirm(app: &mut Application, plan: &Plan) -> Result<(), Problem> {
+    if plan.approved.is_empty() {
+        return Ok(());
+    }
+    let inventory = app.inventory.get_or_insert_default();
+    for id in &plan.approved {
+        inventory.update(id, |entry| entry.approved = true);
+    }
+    let cluster = Arc::clone(&app.shared.cluster);
+    let stored = app.store.save(&*cluster, inventory).await;
+    stored.map_err(|error| {
+        app.inventory = None;
+        Problem::of(&error)
+    })
+}
+
+async fn carry_out(
+    app: &mut Application,
+    plan: &Plan,
+    who: &Identity,
+    propagation: Propagation,
+    now: i64,
+) {
+    let cluster = Arc::clone(&app.shared.cluster);
     let (live, at) = (app.live.clone(), app.recorded.clone());
     let none = BTreeMap::new();
     let context = Context {
         cluster: &*cluster,
-        who: &who,
+        who,
         desired: &none,
         enforced: &none,
         live: &live,
         recorded: &at,
         revision: "",
+        propagation,
         preempted: &|| false,
     };
     let goal = Desired::default();
-    apply(context, &plan, |outcome| app.take(outcome, &goal, now)).await;
-    app.save().await;
-    if let Some(problem) = app.problems.first() {
-        return Err(problem.clone());
-    }
-    let inventory = app.inventory.get_or_insert_default();
-    // An object of a kind that is not served any more cannot exist any more either.
-    let left: Vec<String> = inventory
-        .iter()
-        .filter(|(id, _)| app.recorded.contains_key(*id))
-        .map(|(id, _)| id.to_string())
-        .collect();
-    if !left.is_empty() {
-        tracing::info!(
-            application = request.name,
-            waiting = left.len(),
-            first = left[0],
-            "waits for objects to go"
-        );
-    }
-    Ok(left.is_empty())
+    apply(context, plan, |outcome| app.take(outcome, &goal, now)).await;
 }
 
 /// Lets the Application go: our finalizer and Argo CD's spelling of it, no other.

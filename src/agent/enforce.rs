@@ -28,7 +28,7 @@ impl Application {
         // What is declared now is not known: nothing but healing can be planned.
         let declared = Arc::new(Desired::default());
         let complete = match self.write_ahead(&plan, &declared, policy, who, now).await {
-            Ok(()) => self.carry_out(&plan, &declared, who, now).await,
+            Ok(()) => self.carry_out(&plan, &declared, policy, who, now).await,
             Err(problem) => {
                 self.problems.push(problem);
                 true

@@ -8,7 +8,7 @@ use super::sources::Resolved;
 use crate::api::Policy;
 use crate::cluster::Discovery;
 use crate::desired::{Desired, DesiredObject, Placement, build};
-use crate::error::{Class, Fault as _};
+use crate::error::{Class, Diagnostics, Fault as _};
 use crate::render;
 use crate::status::Problem;
 use crate::tree::Closure;
@@ -42,6 +42,8 @@ struct GoalKey {
     path: String,
     directory: Option<crate::api::Directory>,
     namespace: String,
+    /// It may declare towline's own installation.
+    self_management: bool,
 }
 
 impl GoalKey {
@@ -79,6 +81,7 @@ impl Application {
             path: spec.source.path.clone().unwrap_or_default(),
             directory: spec.source.directory.clone(),
             namespace: policy.namespace.clone(),
+            self_management: self.manages_towline(),
         };
         // Kinds that were missing may be served now.
         let waits = self
@@ -195,12 +198,26 @@ impl Application {
             desired = build_with(&discovery);
         }
         self.discovery = Some(discovery);
-        let desired = desired.map_err(|mistakes| Problem {
-            reason: "ManifestInvalid".into(),
+        let refused = |reason: &str, mistakes: Diagnostics| Problem {
+            reason: reason.into(),
             message: mistakes.to_string().replace('\n', "; "),
             class: Class::Stalled,
-        })?;
+        };
+        let desired = desired.map_err(|mistakes| refused("ManifestInvalid", mistakes))?;
+        if !key.self_management {
+            let reason = "SelfManagedObject";
+            let own = self.shared.options.installation();
+            own.check(&desired)
+                .map_err(|mistakes| refused(reason, mistakes))?;
+        }
         Ok((desired, closure))
+    }
+
+    /// Whether the Application is meant to manage towline itself: only where whoever made it may do
+    /// with the agent what they like anyway.
+    fn manages_towline(&self) -> bool {
+        let request = self.requests.borrow();
+        request.self_management && request.namespace == self.shared.options.namespace
     }
 
     pub(super) async fn discovery(&self, missing: bool) -> Result<Arc<Discovery>, Problem> {

@@ -146,6 +146,14 @@ impl Application {
                 }
                 _ => {}
             }
+            // What decides about a later removal may change without the content: a wave, or an
+            // approval of a deletion that has become void.
+            let described = inventory
+                .get(id)
+                .is_none_or(|entry| entry.hash != object.hash || object.is_described(entry));
+            if !described {
+                inventory.update(id, |entry| object.describe(entry));
+            }
         }
         let finished: Vec<ObjectId> = inventory
             .iter()

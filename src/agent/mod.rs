@@ -45,6 +45,7 @@ use tokio::task::JoinHandle;
 pub use lease::Timing;
 
 use crate::cluster::{Cluster, Identity, WatchEvent, WatchScope};
+use crate::desired::Installation;
 use crate::git::{AllowedSchemes, Cache};
 use crate::object::Object;
 use application::Application;
@@ -82,6 +83,17 @@ pub struct Options {
     /// The agent's own Deployment: while it is being deleted, Applications are let go without
     /// deleting their objects.
     pub deployment: Option<String>,
+}
+
+impl Options {
+    /// Where towline itself is installed.
+    fn installation(&self) -> Installation {
+        Installation {
+            namespace: self.namespace.clone(),
+            deployment: self.deployment.clone(),
+            lease: self.lease_name.clone(),
+        }
+    }
 }
 
 /// What all Applications of an agent share.

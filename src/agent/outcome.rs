@@ -18,7 +18,10 @@ impl Application {
         let effect = match result {
             Ok(effect) => effect,
             Err(error) => {
-                let problem = self.refused(&error, Some(&step.id));
+                let mut problem = self.refused(&error, Some(&step.id));
+                if step.action == Action::Prune && problem.class == Class::Stalled {
+                    problem = not_pruned(problem);
+                }
                 // The live state is not known any more: it is read before the next try.
                 if problem.class != Class::Stalled {
                     self.live.remove(&step.id);
@@ -48,8 +51,7 @@ impl Application {
                         };
                         entry.hash = declared.hash;
                         entry.version.clone_from(&declared.gvk.version);
-                        entry.keep = declared.keep;
-                        entry.generated.clone_from(&declared.generated);
+                        declared.describe(entry);
                         entry.done = false;
                         entry.hook = None;
                     });
@@ -77,6 +79,7 @@ impl Application {
                 self.shared.metrics.write(step.action);
                 self.summary.count(step.action);
                 self.enforced.remove(&step.id);
+                // What it waits for is told by the watch.
                 if let Some(Sighting::Present(seen)) = self.live.get_mut(&step.id) {
                     seen.terminating = true;
                 }
@@ -148,5 +151,14 @@ impl Application {
         declared
             .map(|object| format!("{}: ", object.place))
             .unwrap_or_default()
+    }
+}
+
+/// An object that could not be deleted is not forgotten for it.
+fn not_pruned(problem: Problem) -> Problem {
+    Problem {
+        reason: "PruneFailed".into(),
+        message: format!("{}; it stays recorded, and is tried again", problem.message),
+        ..problem
     }
 }

@@ -29,6 +29,8 @@ pub struct Request {
     pub suspend: Option<String>,
     /// `towline.dev/approve-prune`.
     pub approve: Option<String>,
+    /// `towline.dev/self-management: enabled`.
+    pub self_management: bool,
     /// It is being deleted.
     pub deleting: bool,
     /// Its finalizers.
@@ -62,6 +64,7 @@ impl Request {
             sync: annotation(keys::SYNC),
             suspend: annotation(keys::SUSPEND),
             approve: annotation(keys::APPROVE_PRUNE),
+            self_management: object.annotation(keys::SELF_MANAGEMENT) == Some("enabled"),
             deleting: object.is_terminating(),
             finalizers: finalizers
                 .into_iter()

@@ -8,7 +8,7 @@ use super::application::Application;
 use crate::api::{Adopt, Policy};
 use crate::apply::{Context, apply, ensure_namespace};
 use crate::cluster::Identity;
-use crate::desired::Desired;
+use crate::desired::{Desired, Installation};
 use crate::diff::{Change, Diff, diff};
 use crate::inventory::{Claim, Entry};
 use crate::live::Sighting;
@@ -53,7 +53,7 @@ impl Application {
         let plan = self.decide(&desired, policy, now);
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
-            Ok(()) => self.carry_out(&plan, &desired, who, now).await,
+            Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,
             Err(problem) => {
                 self.problems.push(problem);
                 true
@@ -111,7 +111,8 @@ impl Application {
             .iter()
             .map(|(id, object)| (id.clone(), object.hash))
             .collect();
-        let differences = diff(desired, &self.live, inventory, &accepted, policy);
+        let mut differences = diff(desired, &self.live, inventory, &accepted, policy);
+        spare(&mut differences, &self.shared.options.installation());
         let mut plan = plan(&differences, desired, &self.live, inventory, policy, gate);
         if gate.heal {
             let enforced = Desired {
@@ -139,6 +140,9 @@ impl Application {
         let since = now - CLOCK_SLACK;
         self.begin_hooks(plan, desired, now, since);
         let inventory = self.inventory.get_or_insert_default();
+        for id in &plan.approved {
+            inventory.update(id, |entry| entry.approved = true);
+        }
         let mut namespaces = BTreeSet::new();
         for step in &plan.steps {
             if matches!(step.action, Action::RunHook(_)) {
@@ -157,8 +161,10 @@ impl Application {
                     let is_lost = seen.is_some_and(|s| s.claim == Claim::Ours && s.applied_by_us);
                     entry.adopted =
                         step.action == Action::Adopt && !is_lost && policy.adopt != Adopt::Own;
-                    entry.keep = object.keep;
-                    entry.generated.clone_from(&object.generated);
+                    entry.before = self
+                        .accepted_digest
+                        .filter(|_| step.action == Action::Create);
+                    object.describe(&mut entry);
                     inventory.intend(&step.id, entry);
                     if step.action == Action::Create {
                         inventory.intend_again(&step.id, since);
@@ -170,7 +176,7 @@ impl Application {
                 _ => {}
             }
         }
-        if policy.create_namespace && namespaces.contains(&policy.namespace) {
+        if policy.options.create_namespace && namespaces.contains(&policy.namespace) {
             let id = ObjectId::new("", "Namespace", "", policy.namespace.as_str());
             if !policy.namespace.is_empty() && !desired.objects.contains_key(&id) {
                 let made = ensure_namespace(&*self.shared.cluster, who, &policy.namespace).await;
@@ -178,7 +184,7 @@ impl Application {
             }
         }
         let inventory = self.inventory.get_or_insert_default();
-        if inventory.must_store() {
+        if inventory.must_store() || !plan.approved.is_empty() {
             let stored = self.store.save(&*self.shared.cluster, inventory).await;
             if let Err(error) = stored {
                 // It is read anew: another replica may have written it.
@@ -194,6 +200,7 @@ impl Application {
         &mut self,
         plan: &Plan,
         desired: &Arc<Desired>,
+        policy: &Policy,
         who: &Identity,
         now: i64,
     ) -> bool {
@@ -228,6 +235,7 @@ impl Application {
             live: &live,
             recorded: &recorded,
             revision: &commit,
+            propagation: policy.options.propagation,
             preempted: &preempted,
         };
         apply(context, plan, |outcome| self.take(outcome, desired, now)).await
@@ -241,6 +249,7 @@ impl Application {
             .as_ref()
             .is_some_and(|(commit, _)| *commit == goal.commit);
         if complete && is_current && self.problems.is_empty() && next.report.out_of_sync == 0 {
+            self.accepted_digest = Some(goal.desired.short_digest());
             let changed = std::mem::take(&mut self.changed);
             let digest = Some(goal.desired.digest.clone());
             // A commit with the same objects is the same revision under another name.
@@ -263,6 +272,16 @@ impl Application {
             .filter_map(|o| Some((&o.id, o.resource()?)));
         for (id, resource) in declared.chain(self.recorded.iter()) {
             self.shared.watches.ensure(who, resource, &id.namespace);
+        }
+    }
+}
+
+/// What belongs to towline's own installation is let go, never deleted: `towline uninstall` is for
+/// that.
+pub(super) fn spare(changes: &mut Diff, own: &Installation) {
+    for (id, change) in changes.iter_mut() {
+        if *change == Change::Prune && own.owns(id) {
+            *change = Change::Abandon("it is part of towline's own installation");
         }
     }
 }

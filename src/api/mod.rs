@@ -8,6 +8,7 @@ mod crd;
 mod policy;
 mod spec;
 mod status;
+mod sync_options;
 mod unsupported;
 
 pub use crd::crd;
@@ -17,6 +18,7 @@ pub use spec::{
     Destination, Directory, Info, Retry, Source, SyncPolicy,
 };
 pub use status::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
+pub use sync_options::{ObjectOptions, Removal, SyncOptions};
 
 /// The API group of towline's resources.
 pub const GROUP: &str = "towline.dev";

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Adopt, ApplicationSpec};
+use super::{Adopt, ApplicationSpec, SyncOptions};
 use crate::error::{Class, Fault};
 
 /// How long Git is left alone between polls when the Application does not say.
@@ -24,8 +24,8 @@ pub struct Policy {
     pub self_heal: bool,
     /// Lets an empty render prune everything.
     pub allow_empty: bool,
-    /// Creates `destination.namespace` where it is missing.
-    pub create_namespace: bool,
+    /// `spec.syncPolicy.syncOptions`.
+    pub options: SyncOptions,
     /// Refuses objects that another Application owns. Always so in towline.
     pub adopt: Adopt,
     /// Prunes above this are held; `None` for the default rule.
@@ -119,11 +119,11 @@ impl Policy {
             prune: on(|a| a.prune),
             self_heal: on(|a| a.self_heal),
             allow_empty: on(|a| a.allow_empty),
-            create_namespace: sync
-                .sync_options
-                .iter()
-                .flatten()
-                .any(|option| option == "CreateNamespace=true"),
+            options: SyncOptions::read(sync.sync_options.iter().flatten().map(String::as_str))
+                .map_err(|wrong| PolicyError {
+                    field: "syncPolicy.syncOptions",
+                    message: wrong.join("; "),
+                })?,
             adopt: spec.adopt.unwrap_or_default(),
             prune_limit: spec
                 .prune

@@ -185,14 +185,15 @@ pub struct SyncPolicy {
     /// Syncs by itself. `automated: {}` neither prunes nor heals, as in Argo CD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automated: Option<Automated>,
-    /// `CreateNamespace=true` and others that the reference lists; an unknown one is rejected.
+    /// Argo CD's options, such as `CreateNamespace=true`. One that cannot be honoured is rejected
+    /// with the reason, an unknown one with the list of those known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[x_kube(
-        validation = Rule::new("self.all(o, o in ['CreateNamespace=true', 'CreateNamespace=false', 'ServerSideApply=true', 'ApplyOutOfSyncOnly=true', 'ApplyOutOfSyncOnly=false', 'FailOnSharedResource=true', 'PruneLast=true', 'Validate=true'])")
-            .message("spec.syncPolicy.syncOptions: supported are CreateNamespace=true|false, ServerSideApply=true, ApplyOutOfSyncOnly=true|false, FailOnSharedResource=true, PruneLast=true and Validate=true (towline always applies server-side, which validates; Validate=false cannot work)")
+    #[schemars(
+        length(max = 32),
+        inner(length(max = 128)),
+        extend("x-kubernetes-validations" = super::sync_options::rules())
     )]
-    #[schemars(length(max = 32), inner(length(max = 128)))]
     pub sync_options: Option<Vec<String>>,
     /// What happens after a failed sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -66,6 +66,8 @@ pub struct Context<'a> {
     pub live: &'a Live,
     /// Where recorded objects are served: the targets of deletes.
     pub recorded: &'a BTreeMap<ObjectId, Resource>,
+    /// What becomes of the dependants of what is deleted.
+    pub propagation: Propagation,
     /// The commit that goes into `towline.dev/revision` of what changes.
     pub revision: &'a str,
     /// True when a newer revision came: no further step is begun.
@@ -139,7 +141,7 @@ fn outcome<'a>(context: Context<'a>, step: &'a Step) -> BoxFuture<'a, Option<Out
 async fn run(context: Context<'_>, step: &Step) -> Result<Effect, Error> {
     match step.action {
         Action::Abandon => Ok(Effect::Forgotten),
-        Action::Prune => prune(context, &step.id, Propagation::Background).await,
+        Action::Prune => prune(context, &step.id, context.propagation).await,
         // One that still runs goes after its pods, so that the next one never runs beside them.
         Action::DeleteHook => prune(context, &step.id, Propagation::Foreground).await,
         Action::Heal => write(context, step, context.enforced.get(&step.id)).await,

@@ -28,7 +28,7 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         hash: 1,
         wave: 0,
         barrier: Barrier::Configuration,
-        keep: false,
+        options: crate::api::ObjectOptions::default(),
         ignored: false,
         place: String::new(),
         generated: None,
@@ -71,6 +71,7 @@ fn requests(steps: Vec<Step>, failing: &[&str], preempted: bool) -> Vec<String> 
         live: &live,
         recorded: &recorded,
         revision: "0123",
+        propagation: Propagation::Background,
         preempted: &move || preempted,
     };
     let plan = Plan {

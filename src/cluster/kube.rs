@@ -352,6 +352,7 @@ impl Cluster for KubeCluster {
                 "propagationPolicy": match propagation {
                     Propagation::Background => "Background",
                     Propagation::Foreground => "Foreground",
+                    Propagation::Orphan => "Orphan",
                 },
             });
             let call = Call::to(Method::DELETE, target, "delete", None, "")

@@ -101,12 +101,15 @@ impl Target {
 }
 
 /// How a delete treats dependants, as `propagationPolicy` says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Propagation {
     /// The object goes at once, its dependants later. What kubectl does.
+    #[default]
     Background,
     /// The object goes after its dependants.
     Foreground,
+    /// The object goes, its dependants stay.
+    Orphan,
 }
 
 /// What became of a delete.

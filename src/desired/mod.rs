@@ -7,7 +7,9 @@
 mod barrier;
 mod crds;
 mod hooks;
+mod installation;
 pub mod normalize;
+mod record;
 mod restored;
 mod switches;
 
@@ -20,8 +22,10 @@ use sha2::{Digest as _, Sha256};
 
 pub use barrier::Barrier;
 pub use hooks::{DeletePolicy, Hook};
+pub use installation::Installation;
 pub use restored::restore;
 
+use crate::api::ObjectOptions;
 use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};
 use crate::inventory::{Owner, Phase};
@@ -45,8 +49,8 @@ pub struct DesiredObject {
     pub wave: i32,
     /// The order inside a wave.
     pub barrier: Barrier,
-    /// `prune: disabled`: kept when it leaves Git.
-    pub keep: bool,
+    /// What becomes of it when it, or its Application, is removed.
+    pub options: ObjectOptions,
     /// `reconcile: disabled`: neither applied nor healed nor pruned.
     pub ignored: bool,
     /// Its place in the repository, as `path` or `path:line`.
@@ -93,6 +97,12 @@ pub struct Desired {
 }
 
 impl Desired {
+    /// The first 8 bytes of the digest, for records. 0 for what has none.
+    pub fn short_digest(&self) -> u64 {
+        let digits = self.digest.get(..16).unwrap_or_default();
+        u64::from_str_radix(digits, 16).unwrap_or_default()
+    }
+
     /// Objects whose kind is not served, so that neither their scope nor their absence is known.
     pub fn waiting(&self) -> impl Iterator<Item = &DesiredObject> {
         self.objects
@@ -242,7 +252,7 @@ fn desired_object(
         placement,
         hash,
         wave: switches.wave,
-        keep: switches.keep,
+        options: switches.options,
         ignored: switches.ignored,
         place: match one.source.line {
             Some(line) => format!("{}:{line}", one.source.path),

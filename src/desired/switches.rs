@@ -1,15 +1,16 @@
 //! Switches that authors put on objects as annotations. Junk is an error, never a default.
 
 use super::at;
+use crate::api::{ObjectOptions, Removal};
 use crate::error::Diagnostics;
 use crate::object::{Object, keys};
 use crate::render::RenderedObject;
 
 /// What an object's annotations ask for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Switches {
     pub(super) wave: i32,
-    pub(super) keep: bool,
+    pub(super) options: ObjectOptions,
     pub(super) ignored: bool,
 }
 
@@ -32,25 +33,41 @@ pub(super) fn read(object: &Object, one: &RenderedObject, mistakes: &mut Diagnos
             ),
         }
     }
-    switches.keep = is_disabled(object, keys::PRUNE, one, mistakes);
+    switches.options = options(object, one, mistakes);
     switches.ignored = is_disabled(object, keys::RECONCILE, one, mistakes);
-    for option in object
-        .annotation(keys::ARGO_SYNC_OPTIONS)
-        .unwrap_or_default()
-        .split(',')
-    {
-        match option.trim() {
-            "Prune=false" | "Delete=false" => switches.keep = true,
-            // What towline does in any case.
-            "" | "ServerSideApply=true" | "Validate=true" | "PruneLast=true" => {}
-            other => mistakes.push(
-                at(one, format!("`{}: {other}` is not supported", keys::ARGO_SYNC_OPTIONS))
-                    .about(object.id())
-                    .hint("supported are Prune=false, Delete=false, PruneLast=true and ServerSideApply=true"),
-            ),
-        }
-    }
     switches
+}
+
+/// Argo CD's options, and towline's own annotation, which is the later word.
+fn options(object: &Object, one: &RenderedObject, mistakes: &mut Diagnostics) -> ObjectOptions {
+    let text = object.annotation(keys::ARGO_SYNC_OPTIONS);
+    let mut options = match ObjectOptions::read(text.unwrap_or_default()) {
+        Ok(options) => options,
+        Err(wrong) => {
+            for what in wrong {
+                let message = format!("{}: {what}", keys::ARGO_SYNC_OPTIONS);
+                mistakes.push(at(one, message).about(object.id()));
+            }
+            ObjectOptions::default()
+        }
+    };
+    let fate = match object.annotation(keys::PRUNE) {
+        None => return options,
+        Some("enabled") => Removal::Delete,
+        Some("disabled") => Removal::Keep,
+        Some("confirm") => Removal::Confirm,
+        Some(other) => {
+            let message = format!(
+                "`{}: {other}` is none of `enabled`, `disabled` and `confirm`",
+                keys::PRUNE
+            );
+            mistakes.push(at(one, message).about(object.id()));
+            return options;
+        }
+    };
+    options.prune = fate;
+    options.delete = fate;
+    options
 }
 
 /// True for `disabled`; anything else but `enabled` is a mistake.

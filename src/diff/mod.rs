@@ -106,7 +106,10 @@ fn present(
     policy: &Policy,
 ) -> Change {
     if live.terminating {
-        return Change::Wait("it is being deleted; it is created again once it is gone".into());
+        return Change::Wait(format!(
+            "{}; it is created again once it is gone",
+            ending(live)
+        ));
     }
     if !is_ours(live, entry) {
         return match &live.claim {
@@ -137,6 +140,8 @@ fn departed(sighting: Option<&Sighting>, entry: &Entry) -> Change {
         Some(Sighting::Present(live)) => {
             if !is_ours(live, Some(entry)) {
                 Change::Abandon("it is another object of the same name")
+            } else if let Claim::Other(_) = live.claim {
+                Change::Abandon("it belongs to somebody else now")
             } else if entry.keep {
                 Change::Abandon("its pruning was disabled in Git")
             } else if entry.adopted {
@@ -144,11 +149,20 @@ fn departed(sighting: Option<&Sighting>, entry: &Entry) -> Change {
                     "it was there before towline (spec.adopt: Own deletes such objects)",
                 )
             } else if live.terminating {
-                Change::Wait("it is being deleted".into())
+                Change::Wait(ending(live))
             } else {
                 Change::Prune
             }
         }
+    }
+}
+
+/// What an object that is on its way out waits for.
+fn ending(live: &Observed) -> String {
+    if live.health.reason == "Terminating" {
+        live.health.message.clone()
+    } else {
+        "it is being deleted".into()
     }
 }
 

@@ -35,7 +35,7 @@ fn desired(hash: u64) -> Desired {
         hash,
         wave: 0,
         barrier: Barrier::Configuration,
-        keep: false,
+        options: crate::api::ObjectOptions::default(),
         ignored: false,
         place: "a.yaml:1".into(),
         generated: None,

@@ -1,7 +1,7 @@
 //! The questions asked of every object, in kstatus's order.
 
 use super::subject::Subject;
-use super::{Health, Rule, Status, custom};
+use super::{Health, Rule, Status, custom, terminating};
 
 /// How long an object whose controller has not seen the last change counts as on its way. After
 /// that it is Healthy, `NotObserved`: controllers that are absent, or that never say what they have
@@ -11,7 +11,7 @@ const OBSERVATION_SECONDS: u64 = 10;
 /// The health of the subject, by the rule of its kind if it has one.
 pub(super) fn assess(subject: &Subject<'_>, rule: Option<Rule>) -> Health {
     if subject.object.is_terminating() {
-        return terminating(subject);
+        return terminating::assess(subject);
     }
     let stale = unobserved(subject, rule.is_some());
     if let Some(message) = &stale {
@@ -34,23 +34,6 @@ pub(super) fn assess(subject: &Subject<'_>, rule: Option<Rule>) -> Health {
         }
         _ => health,
     }
-}
-
-fn terminating(subject: &Subject<'_>) -> Health {
-    let finalizers: Vec<&str> = subject
-        .list("/metadata/finalizers")
-        .iter()
-        .filter_map(|name| name.as_str())
-        .collect();
-    let message = if finalizers.is_empty() {
-        "being deleted".to_owned()
-    } else {
-        format!(
-            "being deleted, waiting for finalizers {}",
-            finalizers.join(", ")
-        )
-    };
-    Health::progressing("Terminating", message)
 }
 
 /// What there is to say if the controller has not seen the last change of the object.

@@ -31,6 +31,7 @@ mod selector;
 mod service;
 mod stateful_set;
 mod subject;
+mod terminating;
 mod workflow;
 mod workload_pods;
 

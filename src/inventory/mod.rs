@@ -16,6 +16,7 @@ pub use hook::{HookRun, Outcome, Phase, Running};
 pub use owner::{Claim, Owner};
 pub use shard::{ShardError, decode, encode};
 
+use crate::api::Removal;
 use crate::object::{Gvk, ObjectId};
 
 /// How many ids one shard holds. 1,000 entries of about 150 bytes compress to some 40 KiB: far
@@ -52,9 +53,33 @@ pub struct Entry {
     /// It was there before towline: it is abandoned, not deleted, when it leaves Git.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
-    /// `prune: disabled` in Git: abandoned, not deleted.
+    /// Abandoned, not deleted, when it leaves Git.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep: bool,
+    /// Deleted, when it leaves Git, once a person confirmed that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub confirm: bool,
+    /// What becomes of it when its Application is deleted, where that is something else than when
+    /// it leaves Git.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_deletion: Option<Removal>,
+    /// Not pruned before everything of the revision is healthy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prune_last: bool,
+    /// Its wave: it goes before those of lower waves.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub wave: i32,
+    /// Of a StatefulSet: whether it has claims. Missing in records of an older towline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claims: Option<bool>,
+    /// A person let its deletion through. That outlives a restart: a plan that was approved is
+    /// carried out over several passes, and each looks different from the one that was approved.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub approved: bool,
+    /// The revision that was there before the one that introduced it, by its short digest: a
+    /// revision that is that one again takes back what was added, and loses nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
     /// A Job or Pod that ran to its end at [`Entry::hash`]: its absence is no drift.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
@@ -75,6 +100,15 @@ pub struct Inventory {
     changed: BTreeSet<usize>,
     /// The part of `changed` that must be stored before the cluster is written.
     grown: BTreeSet<usize>,
+}
+
+/// Most objects are in wave 0, which is not written.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(wave: &i32) -> bool {
+    *wave == 0
 }
 
 impl Inventory {
@@ -109,6 +143,19 @@ impl Inventory {
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// The same, for the deletion of the Application: what each entry says of that becomes what it
+    /// says of leaving Git, so that one way of deciding serves both.
+    #[must_use]
+    pub fn for_deletion(&self) -> Self {
+        let mut inventory = self.clone();
+        for (_, entry) in inventory.entries.values_mut() {
+            let fate = entry.on_delete();
+            entry.keep = fate == Removal::Keep;
+            entry.confirm = fate == Removal::Confirm;
+        }
+        inventory
     }
 
     /// Writes an object down that is about to be created. Does nothing for one that is there.
@@ -214,10 +261,31 @@ impl Entry {
             state: State::Intended { since },
             adopted: false,
             keep: false,
+            confirm: false,
+            on_deletion: None,
+            prune_last: false,
+            wave: 0,
+            claims: None,
+            approved: false,
+            before: None,
             done: false,
             generated: None,
             hook: None,
         }
+    }
+
+    /// What becomes of it when it leaves Git.
+    pub fn on_prune(&self) -> Removal {
+        match (self.keep, self.confirm) {
+            (true, _) => Removal::Keep,
+            (false, true) => Removal::Confirm,
+            (false, false) => Removal::Delete,
+        }
+    }
+
+    /// What becomes of it when its Application is deleted.
+    pub fn on_delete(&self) -> Removal {
+        self.on_deletion.unwrap_or_else(|| self.on_prune())
     }
 
     /// The UID, once it is known.

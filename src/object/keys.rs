@@ -26,12 +26,16 @@ pub const REFRESH: &str = "towline.dev/refresh";
 pub const SYNC: &str = "towline.dev/sync";
 /// Request: no updates while it is there; the value is the reason. Self-heal goes on.
 pub const SUSPEND: &str = "towline.dev/suspend";
-/// Request: the prunes of the held plan with this hash may be done.
+/// In Git or by a person, on an Application in the agent's namespace: `enabled` lets it manage
+/// towline's own installation.
+pub const SELF_MANAGEMENT: &str = "towline.dev/self-management";
+/// Request: the deletions of the held plan with this hash may be done.
 pub const APPROVE_PRUNE: &str = "towline.dev/approve-prune";
 
 /// In manifests: a number; objects of a lower wave are applied and healthy first.
 pub const SYNC_WAVE: &str = "towline.dev/sync-wave";
-/// In manifests: `disabled` keeps the object when it leaves Git.
+/// In manifests: `disabled` keeps the object when it leaves Git and when its Application is
+/// deleted, `confirm` waits for a person to confirm that.
 pub const PRUNE: &str = "towline.dev/prune";
 /// In manifests: `disabled` leaves the object alone altogether.
 pub const RECONCILE: &str = "towline.dev/reconcile";
@@ -55,6 +59,7 @@ pub const HELM_HOOK_DELETE_POLICY: &str = "helm.sh/hook-delete-policy";
 /// The wave of a Helm hook that has none.
 pub const HELM_HOOK_WEIGHT: &str = "helm.sh/hook-weight";
 /// Argo CD's per-object options; `Prune=false` is honoured.
+/// Argo CD's per-object options; see [`crate::api::ObjectOptions`].
 pub const ARGO_SYNC_OPTIONS: &str = "argocd.argoproj.io/sync-options";
 /// Argo CD's mark of ownership: objects that carry it belong to Argo CD.
 pub const ARGO_TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
@@ -157,7 +162,12 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
     (
         APPROVE_PRUNE,
         Writer::RequestOnApplication,
-        "the hash of a held plan: its prunes may be done",
+        "the hash of a held plan: its deletions may be done",
+    ),
+    (
+        SELF_MANAGEMENT,
+        Writer::RequestOnApplication,
+        "`enabled`, in the agent's namespace: may declare towline's own namespace, CRD, Deployment and rights; they are never pruned",
     ),
     (
         SYNC_WAVE,
@@ -177,7 +187,7 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
     (
         PRUNE,
         Writer::ManifestInGit,
-        "`disabled`: kept in the cluster when it leaves Git. Alias: `argocd.argoproj.io/sync-options: Prune=false`",
+        "`disabled`: kept in the cluster when it leaves Git or its Application is deleted; `confirm`: deleted once that is confirmed. Aliases in `argocd.argoproj.io/sync-options`: `Prune=false`, `Prune=confirm` for the one, `Delete=false`, `Delete=confirm` for the other, and `PruneLast=true`",
     ),
     (
         RECONCILE,

@@ -6,7 +6,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::{Action, Gate, Step};
-use crate::api::Policy;
+use crate::api::{Policy, Removal};
 use crate::desired::Desired;
 use crate::inventory::Inventory;
 use crate::live::Live;
@@ -42,6 +42,13 @@ pub enum Refusal {
         /// The hash of the plan.
         hash: String,
     },
+    /// Objects whose manifests want a person's word before they are deleted.
+    Unconfirmed {
+        /// The objects.
+        names: Vec<ObjectId>,
+        /// The hash of these deletions.
+        hash: String,
+    },
     /// Prunes of what takes others with it, or holds what is nowhere else.
     PruneOfClass {
         /// The objects.
@@ -58,6 +65,7 @@ impl Refusal {
             Self::EmptySource { .. } => "EmptySource",
             Self::PruneOverLimit { .. } => "PruneOverLimit",
             Self::PruneOfClass { .. } => "PruneOfClass",
+            Self::Unconfirmed { .. } => "PruneUnconfirmed",
         }
     }
 
@@ -66,7 +74,8 @@ impl Refusal {
         match self {
             Self::EmptySource { hash, .. }
             | Self::PruneOverLimit { hash, .. }
-            | Self::PruneOfClass { hash, .. } => hash,
+            | Self::PruneOfClass { hash, .. }
+            | Self::Unconfirmed { hash, .. } => hash,
         }
     }
 }
@@ -92,6 +101,13 @@ impl fmt::Display for Refusal {
                 keys::APPROVE_PRUNE,
                 self.hash()
             ),
+            Self::Unconfirmed { names, .. } => write!(
+                f,
+                "deletes {} once that is confirmed; confirm with the annotation {}={}",
+                list(names, names.len()),
+                keys::APPROVE_PRUNE,
+                self.hash()
+            ),
             Self::PruneOfClass { names, .. } => write!(
                 f,
                 "would delete {}; approve with the annotation {}={}",
@@ -111,7 +127,18 @@ fn list(names: &[ObjectId], of: usize) -> String {
     text.join(", ")
 }
 
-/// The refusal of these prunes, unless there is none or a person approved it.
+/// What the guard says of a plan's deletions.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    /// Deletions that a person lets through now: the record of that outlives the pass.
+    pub(super) approved: Vec<ObjectId>,
+    /// Why nothing of the plan is done.
+    pub(super) refusal: Option<Refusal>,
+    /// Why single objects are not deleted.
+    pub(super) unconfirmed: Option<Refusal>,
+}
+
+/// Judges these deletions.
 pub(super) fn check(
     prunes: &[Step],
     desired: &Desired,
@@ -119,20 +146,91 @@ pub(super) fn check(
     inventory: &Inventory,
     policy: &Policy,
     gate: Gate<'_>,
-) -> Option<Refusal> {
+) -> Verdict {
     if !gate.prune {
-        return None;
+        return Verdict::default();
     }
+    let is_approved = |id: &ObjectId| inventory.get(id).is_some_and(|entry| entry.approved);
     let deleted: Vec<&ObjectId> = prunes
         .iter()
-        .filter(|step| step.action == Action::Prune)
+        .filter(|step| step.action == Action::Prune && !is_approved(&step.id))
         .map(|step| &step.id)
         .collect();
     if deleted.is_empty() {
-        return None;
+        return Verdict::default();
     }
-    let hash = hash(&deleted, live);
-    if gate.approved == Some(hash.as_str()) {
+    let hash_of_all = hash(&deleted, live);
+    if gate.approved == Some(hash_of_all.as_str()) {
+        return Verdict {
+            approved: deleted.into_iter().cloned().collect(),
+            ..Verdict::default()
+        };
+    }
+    // An object that waits for its own confirmation needs no other.
+    let (confirmed_each, rest): (Vec<&ObjectId>, Vec<&ObjectId>) = deleted
+        .into_iter()
+        .partition(|id| wants_confirmation(id, inventory));
+    let refusal = refusal(&rest, desired, inventory, policy, hash_of_all);
+    if refusal.is_some() {
+        return Verdict {
+            refusal,
+            ..Verdict::default()
+        };
+    }
+    confirmation(&confirmed_each, live, gate.approved)
+}
+
+/// Judges the deletions of an Application that is being deleted itself: that was said clearly
+/// enough, but for objects that want a word of their own.
+pub(super) fn check_teardown(
+    prunes: &[Step],
+    live: &Live,
+    inventory: &Inventory,
+    approved: Option<&str>,
+) -> Verdict {
+    let waiting: Vec<&ObjectId> = prunes
+        .iter()
+        .filter(|step| step.action == Action::Prune)
+        .map(|step| &step.id)
+        .filter(|id| wants_confirmation(id, inventory))
+        .filter(|id| inventory.get(id).is_some_and(|entry| !entry.approved))
+        .collect();
+    confirmation(&waiting, live, approved)
+}
+
+fn wants_confirmation(id: &ObjectId, inventory: &Inventory) -> bool {
+    inventory
+        .get(id)
+        .is_some_and(|entry| entry.on_prune() == Removal::Confirm)
+}
+
+/// Objects that wait for a confirmation, unless exactly these were confirmed.
+fn confirmation(waiting: &[&ObjectId], live: &Live, approved: Option<&str>) -> Verdict {
+    if waiting.is_empty() {
+        return Verdict::default();
+    }
+    let names: Vec<ObjectId> = waiting.iter().map(|id| (*id).clone()).collect();
+    let hash = hash(waiting, live);
+    if approved == Some(hash.as_str()) {
+        return Verdict {
+            approved: names,
+            ..Verdict::default()
+        };
+    }
+    Verdict {
+        unconfirmed: Some(Refusal::Unconfirmed { names, hash }),
+        ..Verdict::default()
+    }
+}
+
+fn refusal(
+    deleted: &[&ObjectId],
+    desired: &Desired,
+    inventory: &Inventory,
+    policy: &Policy,
+    hash: String,
+) -> Option<Refusal> {
+    if deleted.is_empty() {
         return None;
     }
     let owned = inventory.len();
@@ -141,15 +239,17 @@ pub(super) fn check(
     }
     let class: Vec<ObjectId> = deleted
         .iter()
-        .filter(|id| is_of_guarded_class(id))
+        .filter(|id| is_of_guarded_class(id, inventory))
         .map(|id| (*id).clone())
         .collect();
     if !class.is_empty() {
         return Some(Refusal::PruneOfClass { names: class, hash });
     }
     let counted: Vec<&ObjectId> = deleted
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|id| !is_superseded(id, desired, inventory))
+        .filter(|id| !is_taken_back(id, desired, inventory))
         .collect();
     let over = match policy.prune_limit {
         Some(limit) => counted.len() > limit,
@@ -170,16 +270,22 @@ pub(super) fn is_over_limit(pruned: usize, owned: usize) -> bool {
 }
 
 /// Kinds whose deletion takes others with it, or data that is nowhere else.
-fn is_of_guarded_class(id: &ObjectId) -> bool {
-    matches!(
-        (id.group.as_str(), id.kind.as_str()),
-        (
-            "",
-            "Namespace" | "PersistentVolume" | "PersistentVolumeClaim"
-        ) | ("apiextensions.k8s.io", "CustomResourceDefinition")
-            | ("apps", "StatefulSet")
-            | ("towline.dev", "Application")
-    )
+fn is_of_guarded_class(id: &ObjectId, inventory: &Inventory) -> bool {
+    match (id.group.as_str(), id.kind.as_str()) {
+        ("", "Namespace" | "PersistentVolume" | "PersistentVolumeClaim")
+        | ("apiextensions.k8s.io", "CustomResourceDefinition")
+        | ("towline.dev", "Application") => true,
+        // One without claims holds no data. Where that is not recorded, it may have some.
+        ("apps", "StatefulSet") => inventory.get(id).and_then(|entry| entry.claims) != Some(false),
+        _ => false,
+    }
+}
+
+/// An object that was introduced since the revision that is declared again: going back takes it
+/// back, and that is what whoever goes back wants.
+fn is_taken_back(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
+    let before = inventory.get(id).and_then(|entry| entry.before);
+    before.is_some_and(|before| before == desired.short_digest())
 }
 
 /// A generated ConfigMap or Secret whose next hash is declared: not a loss.

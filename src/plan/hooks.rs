@@ -295,7 +295,7 @@ pub fn begun(hook: &Hook, entry: Option<&Entry>, phase: Phase, start: Start<'_>)
         .unwrap_or_else(|| HookRun::new(digest, start.commit, start.token));
     run.begin(phase, start.now.saturating_add(hook.bound));
     let mut next = Entry::intended(&hook.object.gvk, hook.object.hash, start.since);
-    next.keep = hook.object.keep;
+    hook.object.describe(&mut next);
     next.generated.clone_from(&hook.prefix);
     next.hook = Some(run);
     next

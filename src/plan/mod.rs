@@ -2,17 +2,20 @@
 //!
 //! Heal steps (objects at their accepted content that drifted) ignore waves, health and holds.
 //! Roll-forward steps are those of the first part of the sync that is not done ([`phases`]). Prunes
-//! come when every wave is done. A plan makes no choice while it is carried out, and holds no client.
+//! come when every wave is done, those that depend on others first ([`prune`]). A plan makes no
+//! choice while it is carried out, and holds no client.
 
 pub mod dependencies;
 mod guard;
 pub mod hooks;
 mod phases;
+mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use guard::Refusal;
+use prune::Removals;
 
 use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
@@ -77,6 +80,9 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is not done, and what it waits for.
     pub report: Report,
+    /// Deletions that a person let through with this plan: to be recorded, because carrying them
+    /// out may take several passes.
+    pub approved: Vec<ObjectId>,
 }
 
 /// Why objects are not as they should be, although no step is done about them now.
@@ -86,6 +92,8 @@ pub struct Report {
     pub held: Option<Refusal>,
     /// What the next wave waits for, in one line.
     pub wave: Option<String>,
+    /// An object that is on its way out and does not go, and why; later deletions wait for it.
+    pub removal: Option<String>,
     /// Objects that wait or cannot be touched, with the reason.
     pub objects: BTreeMap<ObjectId, String>,
     /// How many objects differ from the revision, whatever is done about it. A hook that has not
@@ -234,14 +242,24 @@ pub fn plan(
     plan.report.out_of_sync += hooks.pending();
     let may_prune = may_prune(diff, desired, gate);
     if gate.update {
-        let refusal = guard::check(&prunes, desired, live, inventory, policy, gate);
-        if let Some(refusal) = refusal {
+        let verdict = guard::check(&prunes, desired, live, inventory, policy, gate);
+        plan.approved = verdict.approved;
+        if let Some(refusal) = verdict.refusal {
             plan.report.held = Some(refusal);
         } else {
+            plan.report.held.clone_from(&verdict.unconfirmed);
+            let removals = Removals {
+                steps: prunes,
+                unconfirmed: names(verdict.unconfirmed.as_ref()),
+                diff,
+                desired,
+                live,
+                inventory,
+                last: policy.options.prune_last,
+            };
             let ordinary = phases::Ordinary {
                 forward,
-                prunes,
-                may_prune,
+                removals: may_prune.then_some(removals),
             };
             phases::advance(&mut plan, ordinary, hooks);
         }
@@ -254,6 +272,51 @@ pub fn plan(
         .extend(clean_up.filter(|step| !deleted.contains(&step.id)));
     plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
     plan
+}
+
+/// The plan of an Application that is being deleted: everything that `diff` says goes, in order.
+/// `approved` is the hash that a person confirmed.
+pub fn teardown(diff: &Diff, live: &Live, inventory: &Inventory, approved: Option<&str>) -> Plan {
+    let mut plan = Plan::default();
+    let steps: Vec<Step> = diff
+        .iter()
+        .filter_map(|(id, change)| {
+            let action = match change {
+                Change::Prune => Action::Prune,
+                Change::Abandon(_) => Action::Abandon,
+                _ => return None,
+            };
+            Some(Step {
+                action,
+                id: id.clone(),
+                barrier: recorded_barrier(id, inventory),
+            })
+        })
+        .collect();
+    let verdict = guard::check_teardown(&steps, live, inventory, approved);
+    plan.approved = verdict.approved;
+    plan.report.held.clone_from(&verdict.unconfirmed);
+    plan.report.out_of_sync = diff.len();
+    let removals = Removals {
+        steps,
+        unconfirmed: names(verdict.unconfirmed.as_ref()),
+        diff,
+        desired: &Desired::default(),
+        live,
+        inventory,
+        last: false,
+    };
+    removals.add_to(&mut plan);
+    plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
+    plan
+}
+
+/// The objects that wait for a confirmation.
+fn names(unconfirmed: Option<&Refusal>) -> BTreeSet<ObjectId> {
+    match unconfirmed {
+        Some(Refusal::Unconfirmed { names, .. }) => names.iter().cloned().collect(),
+        _ => BTreeSet::new(),
+    }
 }
 
 /// Adds the heal steps: objects that do not hold what is enforced, and that the plan does not bring
@@ -360,6 +423,9 @@ impl fmt::Display for Plan {
         }
         if let Some(failure) = &self.report.failure {
             writeln!(f, "{failure}")?;
+        }
+        if let Some(removal) = &self.report.removal {
+            writeln!(f, "removal waits: {removal}")?;
         }
         for (id, why) in &self.report.objects {
             writeln!(f, "waits: {id}: {why}")?;

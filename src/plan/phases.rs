@@ -7,22 +7,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hooks::{Hooks, Progress};
+use super::prune::Removals;
 use super::{Plan, Step, unready, unready_in};
 use crate::desired::Barrier;
 use crate::inventory::Phase;
 
 /// What the ordinary objects need.
-pub(super) struct Ordinary {
+pub(super) struct Ordinary<'a> {
     /// Applies, by wave.
     pub(super) forward: BTreeMap<i32, Vec<Step>>,
-    /// Deletes of what left Git.
-    pub(super) prunes: Vec<Step>,
-    /// Whether those may be done.
-    pub(super) may_prune: bool,
+    /// Deletes of what left Git, if those may be done.
+    pub(super) removals: Option<Removals<'a>>,
 }
 
 /// Adds the steps of the first part of the sync that is not done.
-pub(super) fn advance(plan: &mut Plan, ordinary: Ordinary, hooks: Hooks<'_>) {
+pub(super) fn advance(plan: &mut Plan, ordinary: Ordinary<'_>, hooks: Hooks<'_>) {
     if let Some((line, due)) = hooks.of_others() {
         plan.report.hook = Some(line);
         plan.report.due = Some(due);
@@ -40,7 +39,7 @@ pub(super) fn advance(plan: &mut Plan, ordinary: Ordinary, hooks: Hooks<'_>) {
     }
 }
 
-fn in_order(plan: &mut Plan, mut ordinary: Ordinary, hooks: Hooks<'_>) {
+fn in_order(plan: &mut Plan, mut ordinary: Ordinary<'_>, hooks: Hooks<'_>) {
     for wave in hooks.waves(Phase::PreSync) {
         if !take(plan, hooks.wave(Phase::PreSync, wave)) {
             return;
@@ -49,13 +48,16 @@ fn in_order(plan: &mut Plan, mut ordinary: Ordinary, hooks: Hooks<'_>) {
     if !waves(plan, &mut ordinary.forward, hooks) {
         return;
     }
-    if ordinary.may_prune && !ordinary.prunes.is_empty() {
-        plan.steps.extend(ordinary.prunes);
-        // What was planned before them comes first; what runs after everything waits for them.
-        if hooks.pending() > 0 {
-            plan.report.hook = Some("hooks wait for what left Git to be gone".into());
+    if let Some(removals) = ordinary.removals {
+        let before = plan.steps.len();
+        removals.add_to(plan);
+        if plan.steps.len() > before {
+            // What was planned before them comes first; what runs after everything waits for them.
+            if hooks.pending() > 0 {
+                plan.report.hook = Some("hooks wait for what left Git to be gone".into());
+            }
+            return;
         }
-        return;
     }
     for wave in hooks.waves(Phase::PostSync) {
         let progress = hooks.wave(Phase::PostSync, wave);

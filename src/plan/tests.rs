@@ -55,7 +55,7 @@ impl World {
             object: Object(json!({})),
             hash: 1,
             wave,
-            keep: false,
+            options: crate::api::ObjectOptions::default(),
             ignored: false,
             place: String::new(),
             generated: None,
@@ -90,8 +90,13 @@ impl World {
     }
 
     fn own(&mut self, kind: &str, name: &str) -> ObjectId {
-        let id = ObjectId::new("", kind, "shop", name);
-        let mut entry = Entry::intended(&Gvk::from_api_version("v1", kind), 1, 0);
+        self.own_of("v1", kind, name)
+    }
+
+    fn own_of(&mut self, api: &str, kind: &str, name: &str) -> ObjectId {
+        let gvk = Gvk::from_api_version(api, kind);
+        let id = ObjectId::new(gvk.group.as_str(), kind, "shop", name);
+        let mut entry = Entry::intended(&gvk, 1, 0);
         entry.state = State::Owned {
             uid: format!("uid-{name}"),
         };
@@ -123,6 +128,8 @@ impl World {
     }
 }
 
+mod removal;
+
 #[test]
 fn barriers_order_applies_and_prunes_go_in_reverse() {
     let mut world = World::default();
@@ -139,7 +146,7 @@ fn barriers_order_applies_and_prunes_go_in_reverse() {
         let id = world.own(kind, "old");
         world.diff.insert(id, Change::Prune);
     }
-    let expected = "create Secret/shop/db\ncreate Deployment/shop/web\nprune Service/shop/old\nprune ConfigMap/shop/old\n";
+    let expected = "create Secret/shop/db\ncreate Deployment/shop/web\nprune Service/shop/old\n";
     assert_eq!(world.plan(GATE).to_string(), expected);
 }
 

@@ -71,6 +71,7 @@ pub fn events(
                 | "WaitingForWave"
                 | "WaitingForHook"
                 | "WaitingForDependency"
+                | "WaitingForDeletion"
                 | "Starting"
                 | "OutOfSync"
                 | "Missing"

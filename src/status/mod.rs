@@ -271,6 +271,9 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
     if let Some(wave) = &report.wave {
         return draft("False", "WaitingForWave", wave.clone());
     }
+    if let Some(removal) = &report.removal {
+        return draft("False", "WaitingForDeletion", removal.clone());
+    }
     if let Some((id, why)) = report.objects.iter().next() {
         let more = match report.objects.len() {
             1 => String::new(),

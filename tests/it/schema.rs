@@ -67,8 +67,18 @@ fn what_towline_does_not_do_is_refused_by_name() {
         ),
         (
             "/syncPolicy/syncOptions",
-            json!(["Replace=true"]),
-            "spec.syncPolicy.syncOptions: supported",
+            json!(["Validate=false"]),
+            "spec.syncPolicy.syncOptions: supported is Validate=true: a server-side apply always validates",
+        ),
+        (
+            "/syncPolicy/syncOptions",
+            json!(["Prune=confirm"]),
+            "Prune is not supported here: it is for an object",
+        ),
+        (
+            "/syncPolicy/syncOptions",
+            json!(["PruneLats=true"]),
+            "an option is unknown; known are ApplyOutOfSyncOnly=true|false",
         ),
         (
             "/syncPolicy/managedNamespaceMetadata",

@@ -50,6 +50,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("WaitingForDependency", ByItself, "an Application that `spec.dependsOn` names is not ready", "the message says what that Application says"),
     ("DependencyNotFound", ByPerson, "there is no Application that `spec.dependsOn` names", "create it, or correct the name"),
     ("DependencyCycle", ByPerson, "`spec.dependsOn` of several Applications lead in a circle", "take one of those out that the message names"),
+    ("WaitingForDeletion", ByItself, "an object that left Git, or whose Application is being deleted, is on its way out; later deletions wait until it is gone", "the message names it, and the finalizer and controller that keep it"),
     ("WaitingForObjects", ByItself, "single objects wait: on their way out, owned by somebody else, or not readable", "the message names the first"),
     ("UpdatesSuspended", ByPerson, "the Application has the annotation `towline.dev/suspend`", "remove the annotation"),
     ("WatchFailed", ByItself, "changes of some kind are not seen, so drift is found only by the hourly audit", "grant list and watch on the kind that is named"),
@@ -113,6 +114,9 @@ pub(crate) const REASONS: &[Reason] = &[
     ("PruneOverLimit", ByPerson, "more objects would be pruned than the limit allows", "check the list, then annotate `towline.dev/approve-prune`"),
     ("PruneOfClass", ByPerson, "what takes others or data with it would be pruned", "check the list, then annotate `towline.dev/approve-prune`"),
     ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
+    ("PruneUnconfirmed", ByPerson, "an object that is to be confirmed (`towline.dev/prune: confirm`) would be deleted; everything else goes on", "annotate `towline.dev/approve-prune` with the hash in the message, or put the object back"),
+    ("PruneFailed", ByPerson, "the API server refuses to delete an object; it stays recorded, and later deletions wait", "satisfy what refuses it, such as a webhook, or put the object back into Git"),
+    ("SelfManagedObject", ByPerson, "the revision declares a part of towline's own installation", "correct the namespace or name; `towline.dev/self-management: enabled` on the Application if it is meant"),
     // cluster
     ("ServerUnreachable", ByItself, "the API server cannot be reached", ""),
     ("ServerTimeout", ByItself, "the API server did not answer in time", "look at slow admission webhooks"),

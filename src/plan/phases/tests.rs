@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::api::Policy;
+use crate::api::{ObjectOptions, Policy};
 use crate::cluster::Resource;
 use crate::desired::{Barrier, DeletePolicy, Desired, DesiredObject, Hook, Placement};
 use crate::diff::{Change, Diff};
@@ -48,7 +48,7 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         object: Object(json!({})),
         hash: 1,
         wave,
-        keep: false,
+        options: ObjectOptions::default(),
         ignored: false,
         place: format!("{name}.yaml:1"),
         generated: None,
