@@ -32,9 +32,9 @@ use crate::health::Patience;
 use crate::inventory::{Inventory, Owner, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
-use crate::plan::Report;
 use crate::plan::dependencies::{Blocked, Standings};
 use crate::plan::hooks::Last;
+use crate::plan::{Immutable, Report};
 use crate::status::{Problem, Summary};
 
 /// How long events are collected before a pass looks at them: a burst becomes one pass, and a heal
@@ -84,6 +84,8 @@ pub(super) struct Application {
     pub(super) applied: Option<String>,
     /// The digest of its objects, once it was applied or rendered since the start.
     pub(super) applied_digest: Option<String>,
+    /// Changes that need their object to be created anew, as the API server said.
+    pub(super) immutable: Immutable,
     /// The short digest of the revision that was complete last; unknown after a start until one is.
     pub(super) accepted_digest: Option<u64>,
     pub(super) problems: Vec<Problem>,
@@ -197,6 +199,7 @@ impl Application {
             recorded: BTreeMap::new(),
             applied,
             applied_digest: None,
+            immutable: Immutable::none(),
             accepted_digest: None,
             problems: Vec::new(),
             summary: Summary::default(),

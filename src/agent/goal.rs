@@ -7,7 +7,7 @@ use super::application::Application;
 use super::sources::Resolved;
 use crate::api::Policy;
 use crate::cluster::Discovery;
-use crate::desired::{Desired, DesiredObject, Placement, build};
+use crate::desired::{Defaults, Desired, DesiredObject, Placement, build};
 use crate::error::{Class, Diagnostics, Fault as _};
 use crate::render;
 use crate::status::Problem;
@@ -41,7 +41,7 @@ struct GoalKey {
     commit: String,
     path: String,
     directory: Option<crate::api::Directory>,
-    namespace: String,
+    defaults: Defaults,
     /// It may declare towline's own installation.
     self_management: bool,
 }
@@ -80,7 +80,7 @@ impl Application {
             commit: resolved.revision.commit.clone(),
             path: spec.source.path.clone().unwrap_or_default(),
             directory: spec.source.directory.clone(),
-            namespace: policy.namespace.clone(),
+            defaults: Defaults::from(policy),
             self_management: self.manages_towline(),
         };
         // Kinds that were missing may be served now.
@@ -188,7 +188,7 @@ impl Application {
         let mut discovery = self.discovery(false).await?;
         let objects = &rendered.objects;
         let build_with =
-            |discovery: &Discovery| build(objects, discovery, &self.owner, &key.namespace);
+            |discovery: &Discovery| build(objects, discovery, &self.owner, key.defaults.clone());
         let mut desired = build_with(&discovery);
         if desired
             .as_ref()

@@ -162,6 +162,8 @@ impl Application {
                 }
                 self.live.remove(id);
             }
+            // A hook is never created anew: the next run deletes the last one's object first.
+            Effect::Removed { .. } => {}
             Effect::Terminating => {
                 if let Some(Sighting::Present(seen)) = self.live.get_mut(id) {
                     seen.terminating = true;

@@ -180,7 +180,7 @@ impl Application {
         let found = objects.len();
         for accepted in objects {
             let revision = accepted.revision.clone();
-            let object = restore(accepted, discovery, &self.owner, &policy.namespace);
+            let object = restore(accepted, discovery, &self.owner, policy.into());
             if let Some(object) = object
                 && inventory
                     .get(&object.id)

@@ -2,13 +2,13 @@
 
 use super::application::Application;
 use crate::apply::{Effect, Outcome};
-use crate::desired::Desired;
-use crate::error::Class;
+use crate::desired::{Desired, Recreation};
+use crate::error::{Class, Fault as _};
 use crate::health::{self, Health};
 use crate::inventory::State;
 use crate::live::{Observed, Sighting, observe};
 use crate::object::ObjectId;
-use crate::plan::Action;
+use crate::plan::{Action, Step};
 use crate::status::Problem;
 
 impl Application {
@@ -18,6 +18,9 @@ impl Application {
         let effect = match result {
             Ok(effect) => effect,
             Err(error) => {
+                if self.needs_recreation(&step, &error, desired) {
+                    return;
+                }
                 let mut problem = self.refused(&error, Some(&step.id));
                 if step.action == Action::Prune && problem.class == Class::Stalled {
                     problem = not_pruned(problem);
@@ -64,7 +67,25 @@ impl Application {
                         self.summary.healed.push(step.id.to_string());
                     }
                 }
+                self.immutable.forget(&step.id);
                 self.live.insert(step.id, Sighting::Present(Box::new(seen)));
+            }
+            Effect::Removed { terminating } => {
+                self.shared.metrics.write(step.action);
+                self.summary.count(step.action);
+                // What it was is not to come back, whoever looks at the record next.
+                inventory.update(&step.id, |entry| {
+                    entry.hash = 0;
+                    entry.done = false;
+                });
+                self.enforced.remove(&step.id);
+                self.immutable.forget(&step.id);
+                match self.live.get_mut(&step.id) {
+                    Some(Sighting::Present(seen)) if terminating => seen.terminating = true,
+                    _ => {
+                        self.live.insert(step.id, Sighting::Absent);
+                    }
+                }
             }
             Effect::Gone | Effect::Forgotten => {
                 if effect == Effect::Gone {
@@ -85,6 +106,28 @@ impl Application {
                 }
             }
         }
+    }
+
+    /// Whether the server refused a change because of a field that cannot be changed in place, and
+    /// the object may be created anew: the next plan does that.
+    fn needs_recreation(
+        &mut self,
+        step: &Step,
+        error: &crate::cluster::Error,
+        desired: &Desired,
+    ) -> bool {
+        let object = desired.objects.get(&step.id);
+        let seen = self.live.get(&step.id).and_then(Sighting::present);
+        let (Some(object), Some(seen)) = (object, seen) else {
+            return false;
+        };
+        let applies = step.action == Action::Update
+            && error.reason() == "ImmutableField"
+            && object.recreation != Recreation::Never;
+        if applies {
+            self.immutable.note(&step.id, &seen.uid, object.hash);
+        }
+        applies
     }
 
     /// The worst object of the revision that is enforced, or that it lacks because the object is

@@ -105,6 +105,7 @@ impl Application {
             approved: request.approve.as_deref(),
             now,
             failed: self.gave_up,
+            immutable: &self.immutable,
         };
         let accepted: BTreeMap<ObjectId, u64> = self
             .enforced

@@ -15,7 +15,7 @@ pub use crd::crd;
 pub use policy::{Backoff, Policy, PolicyError};
 pub use spec::{
     Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Dependency,
-    Destination, Directory, Info, Retry, Source, SyncPolicy,
+    Destination, Directory, ImmutableFields, Info, Retry, Source, SyncPolicy,
 };
 pub use status::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
 pub use sync_options::{ObjectOptions, Removal, SyncOptions};

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Adopt, ApplicationSpec, SyncOptions};
+use super::{Adopt, ApplicationSpec, ImmutableFields, SyncOptions};
 use crate::error::{Class, Fault};
 
 /// How long Git is left alone between polls when the Application does not say.
@@ -30,6 +30,8 @@ pub struct Policy {
     pub adopt: Adopt,
     /// Prunes above this are held; `None` for the default rule.
     pub prune_limit: Option<usize>,
+    /// What becomes of changes of fields that cannot be changed in place.
+    pub immutable_fields: ImmutableFields,
     /// The Git poll.
     pub interval: Duration,
     /// Waits after failed syncs.
@@ -114,16 +116,28 @@ impl Policy {
                 message: format!("`{interval:?}` is too short: at least 1s"),
             });
         }
+        let options = SyncOptions::read(sync.sync_options.iter().flatten().map(String::as_str))
+            .map_err(|wrong| PolicyError {
+                field: "syncPolicy.syncOptions",
+                message: wrong.join("; "),
+            })?;
         Ok(Self {
             automated: automated.is_some(),
             prune: on(|a| a.prune),
             self_heal: on(|a| a.self_heal),
             allow_empty: on(|a| a.allow_empty),
-            options: SyncOptions::read(sync.sync_options.iter().flatten().map(String::as_str))
-                .map_err(|wrong| PolicyError {
-                    field: "syncPolicy.syncOptions",
-                    message: wrong.join("; "),
-                })?,
+            immutable_fields: match spec.immutable_fields {
+                None if options.force => ImmutableFields::Recreate,
+                Some(ImmutableFields::Fail) if options.force => {
+                    return Err(PolicyError {
+                        field: "immutableFields",
+                        message: "`Fail` contradicts Force=true in syncOptions; take one out"
+                            .into(),
+                    });
+                }
+                said => said.unwrap_or_default(),
+            },
+            options,
             adopt: spec.adopt.unwrap_or_default(),
             prune_limit: spec
                 .prune
@@ -251,6 +265,25 @@ mod tests {
         let off = spec(serde_json::json!({"automated": {"enabled": false, "prune": true}}));
         let policy = Policy::from_spec(&off).expect("valid");
         assert!(!policy.automated && !policy.prune);
+    }
+
+    #[test]
+    fn force_is_a_word_for_recreation_and_contradicts_failing() {
+        let forced = spec(serde_json::json!({"syncOptions": ["Force=true", "Replace=true"]}));
+        let policy = Policy::from_spec(&forced).expect("valid");
+        assert_eq!(policy.immutable_fields, ImmutableFields::Recreate);
+        assert!(policy.options.replace);
+        let mut contradiction = forced.clone();
+        contradiction.immutable_fields = Some(ImmutableFields::Fail);
+        let said = Policy::from_spec(&contradiction).expect_err("a contradiction");
+        assert!(
+            said.to_string().contains("contradicts Force=true"),
+            "{said}"
+        );
+        let mut jobs = forced;
+        jobs.immutable_fields = Some(ImmutableFields::RecreateJobs);
+        let policy = Policy::from_spec(&jobs).expect("valid");
+        assert_eq!(policy.immutable_fields, ImmutableFields::RecreateJobs);
     }
 
     #[test]

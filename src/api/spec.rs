@@ -59,6 +59,10 @@ pub struct ApplicationSpec {
     /// Limits on deletion.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune: Option<AutomatedPrune>,
+    /// What becomes of a change that the API server refuses because a field cannot be changed in
+    /// place. Default `Fail`. The annotation `towline.dev/force` on an object has precedence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub immutable_fields: Option<ImmutableFields>,
     /// Rejected for now: what Git does not say is not owned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_differences: Option<UnsupportedList>,
@@ -263,6 +267,20 @@ pub enum Adopt {
     Own,
     /// Left alone: the sync reports them and goes on with the others.
     Never,
+}
+
+/// What becomes of a change that the API server refuses because a field cannot be changed in place.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ImmutableFields {
+    /// The sync fails and names the field.
+    #[default]
+    Fail,
+    /// The object is deleted and created anew, once a dry run has shown that it can be; a Job that
+    /// runs is waited for. A StatefulSet, a volume, a claim and a Service of type LoadBalancer want
+    /// an approval.
+    Recreate,
+    /// The same for Jobs alone: a migration of which each revision has another.
+    RecreateJobs,
 }
 
 /// Limits on deletion.

@@ -29,6 +29,10 @@ pub struct SyncOptions {
     pub prune_last: bool,
     /// `PrunePropagationPolicy`.
     pub propagation: Propagation,
+    /// `Replace=true`: objects are written whole, not applied, where they do not say otherwise.
+    pub replace: bool,
+    /// `Force=true`: objects are created anew where a field cannot be changed in place.
+    pub force: bool,
 }
 
 /// What an object asks for.
@@ -40,6 +44,11 @@ pub struct ObjectOptions {
     pub delete: Removal,
     /// It is not pruned before everything of the revision is healthy.
     pub prune_last: bool,
+    /// It is written whole, not applied; `None` as the Application says.
+    pub replace: Option<bool>,
+    /// It is created anew, at once, where a field cannot be changed in place; `None` as the
+    /// Application says.
+    pub force: Option<bool>,
 }
 
 /// One option: its name, the values that are honoured on an Application and on an object, and why
@@ -64,11 +73,13 @@ const TABLE: &[Known] = &[
     Known { name: "CreateNamespace", application: ANY, object: NONE, why: "it is for an Application" },
     Known { name: "Delete", application: NONE, object: FATES, why: "it is for an object; without the finalizer an Application that is deleted leaves all of them" },
     Known { name: "FailOnSharedResource", application: TRUE, object: NONE, why: "an object has one owner, always" },
+    Known { name: "Force", application: ANY, object: ANY, why: "" },
     Known { name: "Prune", application: NONE, object: FATES, why: "it is for an object; spec.syncPolicy.automated.prune is for all of them" },
     Known { name: "PruneLast", application: ANY, object: ANY, why: "" },
     Known { name: "PrunePropagationPolicy", application: &["background", "foreground", "orphan"], object: NONE, why: "it is for an Application" },
+    Known { name: "Replace", application: ANY, object: ANY, why: "" },
     Known { name: "RespectIgnoreDifferences", application: TRUE, object: NONE, why: "an ignored field is left alone by every apply, always" },
-    Known { name: "ServerSideApply", application: TRUE, object: TRUE, why: "towline always applies server-side" },
+    Known { name: "ServerSideApply", application: TRUE, object: TRUE, why: "towline always applies server-side; Replace=true is for what that refuses" },
     Known { name: "SkipDryRunOnMissingResource", application: ANY, object: ANY, why: "" },
     Known { name: "Validate", application: TRUE, object: TRUE, why: "a server-side apply always validates" },
 ];
@@ -156,6 +167,8 @@ impl SyncOptions {
             match name {
                 "CreateNamespace" => read_options.create_namespace = on,
                 "PruneLast" => read_options.prune_last = on,
+                "Replace" => read_options.replace = on,
+                "Force" => read_options.force = on,
                 "PrunePropagationPolicy" => {
                     read_options.propagation = match value {
                         "foreground" => Propagation::Foreground,
@@ -188,6 +201,8 @@ impl ObjectOptions {
                 "Prune" => options.prune = fate,
                 "Delete" => options.delete = fate,
                 "PruneLast" => options.prune_last = value == "true",
+                "Replace" => options.replace = Some(value == "true"),
+                "Force" => options.force = Some(value == "true"),
                 _ => {}
             }
         }
@@ -254,6 +269,16 @@ mod tests {
                 ..ObjectOptions::default()
             }
         );
+    }
+
+    #[test]
+    fn replace_and_force_are_only_what_somebody_said() {
+        let read = |text| ObjectOptions::read(text).expect(text);
+        let both = read("Force=true,Replace=true");
+        assert_eq!((both.force, both.replace), (Some(true), Some(true)));
+        let neither = read("Prune=false");
+        assert_eq!((neither.force, neither.replace), (None, None));
+        assert_eq!(read("Force=false").force, Some(false));
     }
 
     #[test]

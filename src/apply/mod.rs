@@ -4,6 +4,8 @@
 //! what a step writes is looked up, and what became of it is returned.
 
 mod body;
+mod recreate;
+mod replace;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +40,11 @@ pub enum Effect {
     Gone,
     /// The object is on its way out.
     Terminating,
+    /// The object is gone, or on its way out, and is to be created anew.
+    Removed {
+        /// It is still there.
+        terminating: bool,
+    },
     /// The object is not ours any more, or never mattered; only the record goes.
     Forgotten,
 }
@@ -73,6 +80,8 @@ pub struct Context<'a> {
     /// True when a newer revision came: no further step is begun.
     pub preempted: &'a (dyn Fn() -> bool + Sync),
 }
+
+pub(crate) use replace::replacement;
 
 /// Carries out `plan` and gives each outcome to `done` as it comes, so that a record of what was
 /// written exists at every instant.
@@ -148,7 +157,21 @@ async fn run(context: Context<'_>, step: &Step) -> Result<Effect, Error> {
         Action::Create | Action::Adopt | Action::Update | Action::RunHook(_) => {
             write(context, step, context.desired.get(&step.id)).await
         }
+        Action::Recreate => recreate(context, &step.id).await,
     }
+}
+
+/// Begins to create an object anew.
+async fn recreate(context: Context<'_>, id: &ObjectId) -> Result<Effect, Error> {
+    let object = context.desired.get(id);
+    let seen = context.live.get(id).and_then(|sighting| sighting.present());
+    let (Some((object, resource)), Some(seen)) =
+        (object.and_then(|o| Some((o, o.resource()?))), seen)
+    else {
+        return Ok(Effect::Forgotten);
+    };
+    let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
+    recreate::begin(context, &target, object, seen).await
 }
 
 /// Applies an object. A heal and an adoption first take over what listed managers left behind:
@@ -167,15 +190,24 @@ async fn write(
         object.id.name.as_str(),
     );
     let seen = context.live.get(&step.id).and_then(|s| s.present());
+    let mark = match (step.action, seen) {
+        (Action::Heal, Some(seen)) if !seen.revision.is_empty() => seen.revision.as_str(),
+        _ => context.revision,
+    };
+    let names = if step.action == Action::Adopt {
+        ADOPTION
+    } else {
+        HEAL
+    };
+    if object.replaces {
+        return replace::write(context, &target, object, mark, names).await;
+    }
     let mut before = seen.map(|seen| seen.version);
     let mut yielded = seen.is_some_and(|seen| seen.yielded_to.is_some());
     let mut uid = seen.map(|seen| seen.uid.clone());
-    if matches!(step.action, Action::Heal | Action::Adopt) {
-        let names = if step.action == Action::Adopt {
-            ADOPTION
-        } else {
-            HEAL
-        };
+    // What replace mode wrote would stay for ever, since nobody owns it by an apply.
+    let was_replaced = seen.is_some_and(|seen| seen.replaced);
+    if was_replaced || matches!(step.action, Action::Heal | Action::Adopt) {
         let live = take_over(context, &target, names).await?;
         before = live
             .as_ref()
@@ -185,10 +217,6 @@ async fn write(
             .is_some_and(|l| crate::live::replicas_yielded(l).is_some());
         uid = live.as_ref().map(|live| live.uid().to_owned());
     }
-    let mark = match (step.action, seen) {
-        (Action::Heal, Some(seen)) if !seen.revision.is_empty() => seen.revision.as_str(),
-        _ => context.revision,
-    };
     let body = body::body(object, mark, uid.as_deref().filter(|_| yielded));
     let applied = context
         .cluster

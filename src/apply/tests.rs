@@ -29,6 +29,8 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         wave: 0,
         barrier: Barrier::Configuration,
         options: crate::api::ObjectOptions::default(),
+        replaces: false,
+        recreation: crate::desired::Recreation::Never,
         ignored: false,
         place: String::new(),
         generated: None,
@@ -58,7 +60,7 @@ fn requests(steps: Vec<Step>, failing: &[&str], preempted: bool) -> Vec<String> 
     };
     let seen = Sighting::Present(Box::new(observe(&object("old"), &owner, 0)));
     let live = [(object("old").id(), seen)].into();
-    let desired: BTreeMap<_, _> = ["a", "b", "c"].into_iter().map(desired).collect();
+    let desired: BTreeMap<_, _> = ["a", "b", "c", "old"].into_iter().map(desired).collect();
     let recorded = [(object("old").id(), config_maps())].into();
     let context = Context {
         cluster: &cluster,
@@ -126,4 +128,14 @@ fn a_failure_stops_later_barriers_and_prunes_but_not_healing() {
 #[test]
 fn nothing_is_begun_once_a_newer_revision_is_there() {
     assert_eq!(requests(roll_forward(), &[], true), [""; 0]);
+}
+
+#[test]
+fn an_object_is_deleted_to_be_created_anew_only_after_a_dry_run_under_another_name() {
+    let steps = || vec![step(Action::Recreate, "old", Barrier::Workload)];
+    let trial = "dry-run ConfigMap/shop/old-towline-trial";
+    let expected = [trial, "delete ConfigMap/shop/old"];
+    assert_eq!(requests(steps(), &[], false), expected);
+    let refused = format!("{trial} as system:serviceaccount:n:deployer");
+    assert_eq!(requests(steps(), &[refused.as_str()], false), [trial]);
 }

@@ -95,8 +95,7 @@ impl Fault for Error {
         {
             return "SchemaMismatch";
         }
-        if message.contains("field is immutable") || message.contains("updates to statefulset spec")
-        {
+        if super::immutable::is_said(message) {
             return "ImmutableField";
         }
         if message.contains("admission webhook") {
@@ -126,7 +125,7 @@ pub fn remedy(reason: &str) -> Option<&'static str> {
             "declare the Namespace in Git, or set syncOptions: [CreateNamespace=true]"
         }
         "ImmutableField" => {
-            "the API server does not change this field: give the object a new name, or delete it by hand and let towline create it"
+            "the API server does not change this field: let towline create the object anew (the annotation towline.dev/force: enabled on it, or spec.immutableFields: Recreate), or give the object a new name"
         }
         "KindNotServed" => {
             "install the CRD that defines this kind, or declare it in the same revision"

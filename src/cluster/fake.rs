@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use super::{
-    Cluster, Deleted, Discovery, Error, Identity, Patch, Propagation, Resource, Target, WatchEvent,
-    WatchScope,
+    Cluster, Deleted, Discovery, Error, Identity, Patch, Propagation, Put, Resource, Target,
+    WatchEvent, WatchScope,
 };
 use crate::object::{Object, ObjectId};
 
@@ -197,6 +197,23 @@ impl Cluster for FakeCluster {
         body: &'a Object,
     ) -> BoxFuture<'a, Result<Object, Error>> {
         let answer = self.write(who, "replace", target, body);
+        async move { answer }.boxed()
+    }
+
+    fn put<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+        how: Put,
+        dry_run: bool,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        let verb = match (how, dry_run) {
+            (_, true) => "dry-run",
+            (Put::Create, false) => "create",
+            (Put::Replace, false) => "replace",
+        };
+        let answer = self.write(who, verb, target, body);
         async move { answer }.boxed()
     }
 

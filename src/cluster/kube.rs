@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tower::ServiceBuilder;
 
 use super::{
-    Cluster, Deleted, Discovery, Error, Identity, MANAGER, Patch, Propagation, Resource,
-    STATUS_MANAGER, Target, WatchEvent, WatchScope, watch,
+    Cluster, Deleted, Discovery, Error, Identity, MANAGER, Patch, Propagation, Put, Resource,
+    STATUS_MANAGER, Target, WatchEvent, WatchScope, immutable, watch,
 };
 use crate::object::Object;
 
@@ -337,6 +337,33 @@ impl Cluster for KubeCluster {
         .boxed()
     }
 
+    fn put<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+        how: Put,
+        dry_run: bool,
+    ) -> BoxFuture<'a, Result<Object, Error>> {
+        async move {
+            let mut query = format!("fieldManager={MANAGER}&fieldValidation=Strict");
+            if dry_run {
+                query.push_str("&dryRun=All");
+            }
+            let call = match how {
+                Put::Create => {
+                    let path = format!("{}?{query}", target.collection_path());
+                    let doing = format!("create {}", target.id());
+                    Call::new(Method::POST, path, doing, &target.resource.gvk.kind)
+                }
+                Put::Replace => Call::to(Method::PUT, target, "replace", None, &query),
+            };
+            let call = call.body("application/json", &body.0);
+            self.send(who, call).await.map(Object)
+        }
+        .boxed()
+    }
+
     fn delete<'a>(
         &'a self,
         who: &'a Identity,
@@ -400,7 +427,9 @@ fn is_absence(error: &Error, name: &str) -> bool {
 /// messages quote values.
 pub(super) fn refused(doing: String, status: &Status, kind: &str) -> Error {
     let details = status.details.as_ref();
-    let message = if kind == "Secret" && matches!(status.code, 400 | 422 | 500) {
+    let message = if let Some(fields) = immutable::fields(status, kind) {
+        fields
+    } else if kind == "Secret" && matches!(status.code, 400 | 422 | 500) {
         let fields: Vec<&str> = details
             .iter()
             .flat_map(|d| &d.causes)

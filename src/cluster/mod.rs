@@ -8,6 +8,7 @@ mod connect;
 mod discovery;
 mod error;
 pub mod fake;
+mod immutable;
 mod kube;
 mod watch;
 
@@ -125,6 +126,15 @@ pub enum Deleted {
     OtherUid,
 }
 
+/// How an object is written without server-side apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// It must not exist yet.
+    Create,
+    /// It must exist; a `resourceVersion` in the body makes that conditional.
+    Replace,
+}
+
 /// Which kind of patch is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
@@ -190,6 +200,17 @@ pub trait Cluster: Send + Sync {
         who: &'a Identity,
         target: &'a Target,
         body: &'a Object,
+    ) -> BoxFuture<'a, Result<Object, Error>>;
+
+    /// Writes a whole object as [`MANAGER`]: the way of what server-side apply refuses. Returns the
+    /// live object after it.
+    fn put<'a>(
+        &'a self,
+        who: &'a Identity,
+        target: &'a Target,
+        body: &'a Object,
+        how: Put,
+        dry_run: bool,
     ) -> BoxFuture<'a, Result<Object, Error>>;
 
     /// Deletes the object with this UID, and no other of the same name.

@@ -6,6 +6,7 @@
 
 mod barrier;
 mod crds;
+mod defaults;
 mod hooks;
 mod installation;
 pub mod normalize;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 pub use barrier::Barrier;
+pub use defaults::{Defaults, Recreation};
 pub use hooks::{DeletePolicy, Hook};
 pub use installation::Installation;
 pub use restored::restore;
@@ -51,6 +53,10 @@ pub struct DesiredObject {
     pub barrier: Barrier,
     /// What becomes of it when it, or its Application, is removed.
     pub options: ObjectOptions,
+    /// It is written whole, not applied.
+    pub replaces: bool,
+    /// When it is created anew, because a field cannot be changed in place.
+    pub recreation: Recreation,
     /// `reconcile: disabled`: neither applied nor healed nor pruned.
     pub ignored: bool,
     /// Its place in the repository, as `path` or `path:line`.
@@ -113,7 +119,7 @@ impl Desired {
     }
 }
 
-/// Makes rendered objects ready to apply. `namespace` is that of objects that name none.
+/// Makes rendered objects ready to apply. `defaults` are for objects that do not say otherwise.
 ///
 /// # Errors
 /// Every object that cannot be applied, with its place.
@@ -121,10 +127,11 @@ pub fn build(
     rendered: &[RenderedObject],
     discovery: &Discovery,
     owner: &Owner,
-    namespace: &str,
+    defaults: impl Into<Defaults>,
 ) -> Result<Desired, Diagnostics> {
+    let defaults = defaults.into();
     let crds = crds::declared(rendered);
-    let digest = digest(rendered, namespace);
+    let digest = digest(rendered, &defaults.namespace);
     let mut mistakes = Diagnostics::default();
     let mut notes = Vec::new();
     let mut places: BTreeMap<ObjectId, String> = BTreeMap::new();
@@ -138,7 +145,7 @@ pub fn build(
             None => (Cow::Borrowed(one), None),
         };
         let one = one.as_ref();
-        let object = desired_object(one, discovery, &crds, namespace, &mut notes, &mut mistakes);
+        let object = desired_object(one, discovery, &crds, &defaults, &mut notes, &mut mistakes);
         for note in &mut notes[noted..] {
             note.path.clone_from(&one.source.path);
             note.line = one.source.line;
@@ -199,7 +206,7 @@ fn desired_object(
     one: &RenderedObject,
     discovery: &Discovery,
     crds: &BTreeMap<(String, String), Scope>,
-    namespace: &str,
+    defaults: &Defaults,
     notes: &mut Vec<Diagnostic>,
     mistakes: &mut Diagnostics,
 ) -> Option<DesiredObject> {
@@ -220,12 +227,6 @@ fn desired_object(
         return None;
     }
     normalize::normalize(&mut object.0, notes);
-    let found = mistakes.0.len();
-    normalize::mistakes(&object.0, &mut mistakes.0);
-    for mistake in &mut mistakes.0[found..] {
-        mistake.path.clone_from(&one.source.path);
-        mistake.line = one.source.line;
-    }
     let declared = crds.get(&(gvk.group.clone(), gvk.kind.clone()));
     let placement = match discovery.lookup(&gvk) {
         Lookup::Served(resource) => Placement::Served(resource.clone()),
@@ -241,18 +242,27 @@ fn desired_object(
         Placement::Served(resource) => Some(resource.scope),
         _ => declared.copied(),
     };
-    place(&mut object, scope, namespace, one, mistakes);
+    place(&mut object, scope, &defaults.namespace, one, mistakes);
     let id = object.id();
     let switches = switches::read(&object, one, mistakes);
+    let replaces = defaults.replaces(&switches.options);
+    let found = mistakes.0.len();
+    normalize::mistakes(&object.0, replaces, &mut mistakes.0);
+    for mistake in &mut mistakes.0[found..] {
+        mistake.path.clone_from(&one.source.path);
+        mistake.line = one.source.line;
+    }
     let hash = content_hash(&object);
     Some(DesiredObject {
         barrier: Barrier::of(&gvk),
         id,
-        gvk,
         placement,
         hash,
         wave: switches.wave,
+        replaces,
+        recreation: defaults.recreation(&gvk, &switches.options),
         options: switches.options,
+        gvk,
         ignored: switches.ignored,
         place: match one.source.line {
             Some(line) => format!("{}:{line}", one.source.path),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{DesiredObject, build};
+use super::{Defaults, DesiredObject, build};
 use crate::cluster::Discovery;
 use crate::inventory::Owner;
 use crate::inventory::last_good::Accepted;
@@ -13,11 +13,11 @@ pub fn restore(
     accepted: Accepted,
     discovery: &Discovery,
     owner: &Owner,
-    namespace: &str,
+    defaults: Defaults,
 ) -> Option<Arc<DesiredObject>> {
     let hash = accepted.hash;
     let rendered = accepted.rendered();
-    let built = build(std::slice::from_ref(&rendered), discovery, owner, namespace).ok()?;
+    let built = build(std::slice::from_ref(&rendered), discovery, owner, defaults).ok()?;
     let (_, mut object) = built.objects.into_iter().next()?;
     // The hash is the one in the inventory: an upgrade that counts otherwise is no change.
     Arc::get_mut(&mut object)?.hash = hash;

@@ -51,6 +51,8 @@ fn options(object: &Object, one: &RenderedObject, mistakes: &mut Diagnostics) ->
             ObjectOptions::default()
         }
     };
+    options.replace = switch(object, keys::REPLACE, one, mistakes).or(options.replace);
+    options.force = switch(object, keys::FORCE, one, mistakes).or(options.force);
     let fate = match object.annotation(keys::PRUNE) {
         None => return options,
         Some("enabled") => Removal::Delete,
@@ -70,25 +72,30 @@ fn options(object: &Object, one: &RenderedObject, mistakes: &mut Diagnostics) ->
     options
 }
 
-/// True for `disabled`; anything else but `enabled` is a mistake.
+/// True for `disabled`.
 fn is_disabled(
     object: &Object,
     key: &str,
     one: &RenderedObject,
     mistakes: &mut Diagnostics,
 ) -> bool {
-    match object.annotation(key) {
-        None | Some("enabled") => false,
-        Some("disabled") => true,
-        Some(other) => {
-            mistakes.push(
-                at(
-                    one,
-                    format!("`{key}: {other}` is neither `enabled` nor `disabled`"),
-                )
-                .about(object.id()),
-            );
-            false
+    switch(object, key, one, mistakes) == Some(false)
+}
+
+/// True for `enabled`, false for `disabled`; anything else is a mistake.
+fn switch(
+    object: &Object,
+    key: &str,
+    one: &RenderedObject,
+    mistakes: &mut Diagnostics,
+) -> Option<bool> {
+    match object.annotation(key)? {
+        "enabled" => Some(true),
+        "disabled" => Some(false),
+        other => {
+            let message = format!("`{key}: {other}` is neither `enabled` nor `disabled`");
+            mistakes.push(at(one, message).about(object.id()));
+            None
         }
     }
 }

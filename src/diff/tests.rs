@@ -36,6 +36,8 @@ fn desired(hash: u64) -> Desired {
         wave: 0,
         barrier: Barrier::Configuration,
         options: crate::api::ObjectOptions::default(),
+        replaces: false,
+        recreation: crate::desired::Recreation::Never,
         ignored: false,
         place: "a.yaml:1".into(),
         generated: None,
@@ -57,6 +59,7 @@ fn seen(uid: &str, claim: Claim, holds: Option<u64>) -> Sighting {
         finished: false,
         succeeded: false,
         applied_by_us: claim == Claim::Ours,
+        replaced: false,
         claim,
         created: 100,
         revision: String::new(),
@@ -204,6 +207,11 @@ fn departed_objects_are_pruned_only_with_the_recorded_uid() {
     assert!(
         kept(change(&none, Some(ours), &intended(101), None)),
         "older than our intention"
+    );
+    let taken = seen("u", Claim::Other("the Helm release `web`".into()), None);
+    assert!(
+        kept(change(&none, Some(taken), &owned("u"), None)),
+        "somebody else claims it by now"
     );
     let unknown = Sighting::Unknown("timeout".into());
     assert_eq!(

@@ -112,4 +112,23 @@ mod tests {
         assert!(decode(b"rubbish").is_err());
         assert!(decode(&[]).is_err());
     }
+
+    #[test]
+    fn a_shard_of_the_first_version_is_read_and_what_it_kept_is_kept_always() {
+        let line = r#"{"kind":"ConfigMap","group":"","namespace":"shop","name":"a","version":"v1","hash":7,"state":{"owned":{"uid":"u"}},"keep":true}"#;
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(format!("towline-inventory 1\n{line}\n").as_bytes())
+            .expect("a Vec takes every byte");
+        let read = decode(&gzip.finish().expect("complete")).expect("readable");
+        let entry = read.values().next().expect("one");
+        assert_eq!(entry.wave, 0);
+        assert_eq!(entry.on_prune(), crate::api::Removal::Keep);
+        assert_eq!(entry.on_delete(), crate::api::Removal::Keep);
+        // What has nothing new to say is written as it was.
+        let written = serde_json::to_string(entry).expect("plain JSON");
+        assert_eq!(
+            written,
+            r#"{"version":"v1","hash":7,"state":{"owned":{"uid":"u"}},"keep":true}"#
+        );
+    }
 }

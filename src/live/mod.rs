@@ -22,7 +22,9 @@ pub use contained::{Kind as MismatchKind, Mismatch, contained};
 pub use fields::Fields;
 pub use fingerprint::{Fingerprint, fingerprint};
 pub use observed::{Live, Observed, Sighting, observe};
-pub use owners::{ADOPTION, HEAL, Operation, Unprojectable, additions, owned_by, replicas_yielded};
+pub use owners::{
+    ADOPTION, HEAL, Operation, Unprojectable, additions, own_operation, owned_by, replicas_yielded,
+};
 pub use path::{Path, Step};
 pub use snapshot::{Wanted, snapshot};
 pub use takeover::{Takeover, takeover};

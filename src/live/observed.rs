@@ -31,8 +31,10 @@ pub struct Observed {
     pub claim: Claim,
     /// Creation, in seconds since the epoch; 0 where it is missing.
     pub created: i64,
-    /// True when towline has an Apply entry in its managed fields.
+    /// True when towline has an entry in its managed fields.
     pub applied_by_us: bool,
+    /// True when that is one of replace mode.
+    pub replaced: bool,
     /// The mark of the commit that last changed it.
     pub revision: String,
     /// On a hook: the mark of the run that it was created for.
@@ -71,12 +73,13 @@ pub type Live = BTreeMap<ObjectId, Sighting>;
 /// Reduces a live object. `now` is in seconds since the epoch.
 pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
     let end = end(object);
-    let owned = super::owned_by(object, crate::cluster::MANAGER, Operation::Apply);
+    let operation = super::own_operation(object);
+    let owned = super::owned_by(object, crate::cluster::MANAGER, operation);
     let (health, unsettled) = outlook(object, now.unsigned_abs());
     Observed {
         uid: object.uid().to_owned(),
         version: object.resource_version().parse().unwrap_or(0),
-        fingerprint: fingerprint(object, Operation::Apply, &Fields::default()).ok(),
+        fingerprint: fingerprint(object, operation, &Fields::default()).ok(),
         health,
         unsettled,
         terminating: object.is_terminating(),
@@ -85,6 +88,7 @@ pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
         claim: owner.claim(object),
         created: seconds(object.0.pointer("/metadata/creationTimestamp")),
         applied_by_us: owned.is_ok(),
+        replaced: operation == Operation::Update,
         revision: object
             .annotation(keys::REVISION)
             .unwrap_or_default()

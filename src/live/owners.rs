@@ -193,6 +193,22 @@ pub fn owned_by(
     fields.ok_or_else(|| Unprojectable::NotOwned(manager.into()))
 }
 
+/// How towline wrote the object last: by applying it, or in replace mode.
+pub fn own_operation(object: &Object) -> Operation {
+    let by = |operation| {
+        entries(object).any(|entry| {
+            entry.manager == FIELD_MANAGER
+                && entry.operation == operation
+                && entry.subresource.is_empty()
+        })
+    };
+    if !by(Operation::Apply) && by(Operation::Update) {
+        Operation::Update
+    } else {
+        Operation::Apply
+    }
+}
+
 /// What the managers in `names` added that `owned` does not hold: drift which no comparison of
 /// owned fields shows. Additions by anyone else (a sidecar, a CA bundle) are none. Empty for an
 /// Application of towline, whose fields are never taken over: that would lift a freeze.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::{HEAL, Live, Operation, Sighting, additions, contained, observe, owned_by};
+use super::{HEAL, Live, Sighting, additions, contained, observe, own_operation, owned_by};
 use crate::cluster::{Cluster, Error, Identity, MANAGER, Resource, Target};
 use crate::desired::DesiredObject;
 use crate::inventory::{Entry, Owner};
@@ -123,7 +123,7 @@ fn held(live: &Object, one: &Wanted<'_>) -> Option<u64> {
     if one.entry?.hash != desired.hash {
         return None;
     }
-    let owned = owned_by(live, MANAGER, Operation::Apply).ok()?;
+    let owned = owned_by(live, MANAGER, own_operation(live)).ok()?;
     // What kubectl added while nobody watched is drift too.
     let untouched = additions(live, &owned, HEAL).is_empty();
     // The mark of the commit is put in when an object is written, and is no part of its content.

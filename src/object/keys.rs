@@ -37,6 +37,10 @@ pub const SYNC_WAVE: &str = "towline.dev/sync-wave";
 /// In manifests: `disabled` keeps the object when it leaves Git and when its Application is
 /// deleted, `confirm` waits for a person to confirm that.
 pub const PRUNE: &str = "towline.dev/prune";
+/// In manifests: `enabled` writes the object whole instead of applying it.
+pub const REPLACE: &str = "towline.dev/replace";
+/// In manifests: `enabled` creates the object anew where a field cannot be changed in place.
+pub const FORCE: &str = "towline.dev/force";
 /// In manifests: `disabled` leaves the object alone altogether.
 pub const RECONCILE: &str = "towline.dev/reconcile";
 /// In manifests: the object runs at these moments of a sync and is not kept.
@@ -188,6 +192,16 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         PRUNE,
         Writer::ManifestInGit,
         "`disabled`: kept in the cluster when it leaves Git or its Application is deleted; `confirm`: deleted once that is confirmed. Aliases in `argocd.argoproj.io/sync-options`: `Prune=false`, `Prune=confirm` for the one, `Delete=false`, `Delete=confirm` for the other, and `PruneLast=true`",
+    ),
+    (
+        REPLACE,
+        Writer::ManifestInGit,
+        "`enabled`: written whole, not applied: for what server-side apply refuses, such as two variables of one name. What others put into the object is lost. Alias: `Replace=true`",
+    ),
+    (
+        FORCE,
+        Writer::ManifestInGit,
+        "`enabled`: deleted and created anew where a field cannot be changed in place, a running Job too; `disabled`: never, whatever `spec.immutableFields` says. Alias: `Force=true`",
     ),
     (
         RECONCILE,

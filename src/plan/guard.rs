@@ -49,6 +49,14 @@ pub enum Refusal {
         /// The hash of these deletions.
         hash: String,
     },
+    /// Objects that a field keeps from being changed in place, and that are not deleted and created
+    /// anew without a person's word.
+    Recreation {
+        /// The objects.
+        names: Vec<ObjectId>,
+        /// The hash of these recreations.
+        hash: String,
+    },
     /// Prunes of what takes others with it, or holds what is nowhere else.
     PruneOfClass {
         /// The objects.
@@ -66,6 +74,7 @@ impl Refusal {
             Self::PruneOverLimit { .. } => "PruneOverLimit",
             Self::PruneOfClass { .. } => "PruneOfClass",
             Self::Unconfirmed { .. } => "PruneUnconfirmed",
+            Self::Recreation { .. } => "RecreationUnapproved",
         }
     }
 
@@ -75,7 +84,8 @@ impl Refusal {
             Self::EmptySource { hash, .. }
             | Self::PruneOverLimit { hash, .. }
             | Self::PruneOfClass { hash, .. }
-            | Self::Unconfirmed { hash, .. } => hash,
+            | Self::Unconfirmed { hash, .. }
+            | Self::Recreation { hash, .. } => hash,
         }
     }
 }
@@ -98,6 +108,13 @@ impl fmt::Display for Refusal {
                 f,
                 "would delete {pruned} of {owned} objects ({}); approve with the annotation {}={}",
                 list(names, *pruned),
+                keys::APPROVE_PRUNE,
+                self.hash()
+            ),
+            Self::Recreation { names, .. } => write!(
+                f,
+                "a field cannot be changed in place, and creating anew deletes {}; approve with the annotation {}={}",
+                list(names, names.len()),
                 keys::APPROVE_PRUNE,
                 self.hash()
             ),

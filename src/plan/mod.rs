@@ -10,12 +10,15 @@ mod guard;
 pub mod hooks;
 mod phases;
 mod prune;
+mod recreate;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 pub use guard::Refusal;
 use prune::Removals;
+pub use recreate::Immutable;
+use recreate::Way;
 
 use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
@@ -36,6 +39,8 @@ pub enum Action {
     Adopt,
     /// Applies new content.
     Update,
+    /// Deletes an object that does not take its new content, to create it anew.
+    Recreate,
     /// Deletes an object that left Git.
     Prune,
     /// Forgets an object that left Git, and leaves it.
@@ -54,6 +59,7 @@ impl Action {
             Self::Create => "create",
             Self::Adopt => "adopt",
             Self::Update => "update",
+            Self::Recreate => "recreate",
             Self::Prune => "prune",
             Self::Abandon => "abandon",
             Self::RunHook(_) => "run-hook",
@@ -171,6 +177,8 @@ pub struct Gate<'a> {
     pub now: i64,
     /// The sync failed, and is not tried again by itself.
     pub failed: bool,
+    /// Changes that the API server refused, because a field cannot be changed in place.
+    pub immutable: &'a Immutable,
 }
 
 /// Decides.
@@ -185,6 +193,7 @@ pub fn plan(
     let mut plan = Plan::default();
     let mut forward: BTreeMap<i32, Vec<Step>> = BTreeMap::new();
     let mut prunes = Vec::new();
+    let mut anew = Anew::default();
     for (id, change) in diff {
         let object = desired.objects.get(id);
         if object.is_none() && is_hook(id, desired, inventory) {
@@ -219,7 +228,24 @@ pub fn plan(
             Change::Drift => forward.entry(wave).or_default().push(step(Action::Heal)),
             Change::Create => forward.entry(wave).or_default().push(step(Action::Create)),
             Change::Adopt => forward.entry(wave).or_default().push(step(Action::Adopt)),
-            Change::Update => forward.entry(wave).or_default().push(step(Action::Update)),
+            Change::Update => {
+                let way = object.map_or(Way::InPlace, |object| {
+                    recreate::way(object, live, gate.immutable)
+                });
+                let action = match way {
+                    Way::InPlace => Action::Update,
+                    _ => Action::Recreate,
+                };
+                forward.entry(wave).or_default().push(step(action));
+                match (way, object) {
+                    (Way::Later(why), _) => {
+                        anew.later.insert(id.clone());
+                        plan.report.objects.insert(id.clone(), why.into());
+                    }
+                    (Way::Asked, Some(object)) => anew.asked.push(object),
+                    _ => {}
+                }
+            }
             Change::Prune => prunes.push(step(Action::Prune)),
             Change::Abandon(_) => prunes.push(step(Action::Abandon)),
             Change::Wait(why) | Change::Unknown(why) => {
@@ -248,6 +274,7 @@ pub fn plan(
             plan.report.held = Some(refusal);
         } else {
             plan.report.held.clone_from(&verdict.unconfirmed);
+            let held = anew.held(&mut plan, live, gate);
             let removals = Removals {
                 steps: prunes,
                 unconfirmed: names(verdict.unconfirmed.as_ref()),
@@ -259,9 +286,11 @@ pub fn plan(
             };
             let ordinary = phases::Ordinary {
                 forward,
-                removals: may_prune.then_some(removals),
+                removals: (may_prune && held.is_empty()).then_some(removals),
             };
             phases::advance(&mut plan, ordinary, hooks);
+            // They hold their wave and what comes after it, but nothing is done.
+            plan.steps.retain(|step| !held.contains(&step.id));
         }
     } else {
         plan.report.failure = hooks.failed();
@@ -272,6 +301,29 @@ pub fn plan(
         .extend(clean_up.filter(|step| !deleted.contains(&step.id)));
     plan.steps.sort_by(|a, b| order(a).cmp(&order(b)));
     plan
+}
+
+/// Objects that are to be created anew, and not yet.
+#[derive(Default)]
+struct Anew<'a> {
+    later: BTreeSet<ObjectId>,
+    asked: Vec<&'a DesiredObject>,
+}
+
+impl Anew<'_> {
+    /// Those for which nothing may be done now; a plan that a person has to let through is reported.
+    fn held(&self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
+        let mut held = self.later.clone();
+        if !self.asked.is_empty() {
+            let hash = recreate::hash(&self.asked, live);
+            if gate.approved != Some(hash.as_str()) {
+                let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
+                held.extend(names.iter().cloned());
+                plan.report.held = Some(Refusal::Recreation { names, hash });
+            }
+        }
+        held
+    }
 }
 
 /// The plan of an Application that is being deleted: everything that `diff` says goes, in order.
@@ -367,6 +419,9 @@ fn unready_in(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
 fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
     match live.get(&object.id) {
         _ if object.ignored => None,
+        Some(Sighting::Present(seen)) if seen.terminating => {
+            Some(format!("{} (it is being deleted)", object.id))
+        }
         Some(Sighting::Present(seen)) => match seen.health.status {
             Status::Healthy | Status::Suspended => None,
             status => Some(format!(

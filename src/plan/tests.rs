@@ -17,6 +17,8 @@ struct World {
     diff: Diff,
 }
 
+static NOTHING: Immutable = Immutable::none();
+
 const GATE: Gate<'_> = Gate {
     update: true,
     heal: true,
@@ -25,6 +27,7 @@ const GATE: Gate<'_> = Gate {
     approved: None,
     now: 0,
     failed: false,
+    immutable: &NOTHING,
 };
 
 fn policy() -> Policy {
@@ -56,6 +59,8 @@ impl World {
             hash: 1,
             wave,
             options: crate::api::ObjectOptions::default(),
+            replaces: false,
+            recreation: crate::desired::Recreation::Never,
             ignored: false,
             place: String::new(),
             generated: None,
@@ -80,6 +85,7 @@ impl World {
             claim: crate::inventory::Claim::Ours,
             created: 1,
             applied_by_us: true,
+            replaced: false,
             revision: String::new(),
             yielded_to: None,
             hook_run: String::new(),
@@ -128,6 +134,7 @@ impl World {
     }
 }
 
+mod recreation;
 mod removal;
 
 #[test]

@@ -53,6 +53,7 @@ impl fmt::Display for Summary {
                 Action::Create => "created",
                 Action::Adopt => "adopted",
                 Action::Update => "updated",
+                Action::Recreate => "created anew",
                 Action::Prune => "pruned",
                 Action::Abandon => "abandoned",
                 Action::RunHook(Phase::PreSync) => "PreSync hooks run",

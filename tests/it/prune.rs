@@ -137,6 +137,31 @@ fn too_many_deletions_wait_for_the_approval_of_exactly_these() {
 }
 
 #[test]
+fn a_revert_takes_back_what_was_added_whatever_the_count() {
+    let world = World::new("prune-revert");
+    deploy_many(&world, 3);
+    let files: Vec<(String, String)> = many(23).split_off(3);
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(p, t)| (p.as_str(), t.as_str()))
+        .collect();
+    let more = world.commit(&files);
+    world.synced("shop", &more);
+    assert_eq!(present(&world), 23);
+    // The same deletions with something else are no way back.
+    for (path, _) in &files {
+        world.repo.remove(path).unwrap();
+    }
+    world.commit(&[("shop/c0.yaml", &config_map("c0", "2"))]);
+    world.refresh("shop");
+    world.failed("shop", "PruneOverLimit");
+    assert_eq!(present(&world), 23);
+    let back = world.commit(&[("shop/c0.yaml", &config_map("c0", "1"))]);
+    world.synced("shop", &back);
+    assert_eq!(present(&world), 3);
+}
+
+#[test]
 fn an_application_may_say_how_many_deletions_are_too_many() {
     let world = World::new("prune-limit");
     deploy_many(&world, 3);

@@ -6,11 +6,13 @@ use serde_json::Value;
 use super::super::screen::Screen;
 use super::{Entry, Subject, Verdict, compared};
 use crate::api::Adopt;
-use crate::cluster::{Cluster, Error, Identity, Resource, Target, remedy};
-use crate::desired::{Desired, DesiredObject, Placement};
+use crate::apply::replacement;
+use crate::cluster::{Cluster, Error, Identity, Put, Resource, Target, remedy};
+use crate::desired::{Desired, DesiredObject, Placement, Recreation};
 use crate::diff::unified;
 use crate::error::Fault as _;
 use crate::inventory::Claim;
+use crate::live::HEAL;
 use crate::object::Object;
 use crate::yaml;
 
@@ -97,11 +99,17 @@ async fn against(
         let note = format!("it belongs to {owner}: towline leaves it alone");
         return Ok((Verdict::Leave, note, String::new()));
     }
-    let (next, note) = match cluster
-        .apply(&Identity::Agent, &target, &object.object, true)
-        .await
-    {
+    let mut recreated = false;
+    let (next, note) = match dry_run(cluster, object, &target, live.as_ref()).await {
         Ok(next) => (next.0, String::new()),
+        Err(error) if is_recreated(object, &error) => {
+            recreated = true;
+            let next = overlaid(live.as_ref(), &object.object);
+            (
+                next,
+                format!("it would be deleted and created anew: {error}"),
+            )
+        }
         Err(error) => match excuse(&error) {
             // What the server would fill in is not known: what is live stands for it.
             Some(why) => (
@@ -114,10 +122,34 @@ async fn against(
     let text = text(object, live.as_ref(), &next);
     let verdict = match (&live, text.is_empty()) {
         (None, _) => Verdict::Create,
+        _ if recreated => Verdict::Recreate,
         (Some(_), true) => Verdict::Same,
         (Some(_), false) => Verdict::Update,
     };
     Ok((verdict, note, text))
+}
+
+/// What the write would make of the object, by the way in which it is written.
+async fn dry_run(
+    cluster: &dyn Cluster,
+    object: &DesiredObject,
+    target: &Target,
+    live: Option<&Object>,
+) -> Result<Object, Error> {
+    let (who, desired) = (&Identity::Agent, &object.object);
+    match live {
+        _ if !object.replaces => cluster.apply(who, target, desired, true).await,
+        None => cluster.put(who, target, desired, Put::Create, true).await,
+        Some(live) => {
+            let body = replacement(desired, live, HEAL);
+            cluster.put(who, target, &body, Put::Replace, true).await
+        }
+    }
+}
+
+/// Whether the object would be created anew, because a field cannot be changed in place.
+fn is_recreated(object: &DesiredObject, error: &Error) -> bool {
+    error.reason() == "ImmutableField" && object.recreation != Recreation::Never
 }
 
 /// The owner, where it is somebody else; as the agent sees it.

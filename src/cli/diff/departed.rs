@@ -14,7 +14,7 @@ use crate::error::Fault as _;
 use crate::inventory::{self, Inventory};
 use crate::live::{Live, Sighting, observe};
 use crate::object::{Gvk, Object, ObjectId};
-use crate::plan::{Gate, plan};
+use crate::plan::{Gate, Immutable, plan};
 
 /// Reads in flight at once.
 const CONCURRENCY: usize = 16;
@@ -119,6 +119,7 @@ fn held(
         approved: None,
         now: 0,
         failed: false,
+        immutable: &Immutable::none(),
     };
     // Declared objects are left out: only what left Git can be held.
     let changes = diff(

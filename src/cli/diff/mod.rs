@@ -17,7 +17,7 @@ use super::{Format, NAMESPACE, Namespace};
 use crate::agent::render_options;
 use crate::api::{ApplicationSpec, Policy};
 use crate::cluster::Cluster;
-use crate::desired::{Desired, build};
+use crate::desired::{Defaults, Desired, build};
 use crate::inventory::Owner;
 use crate::live::shown;
 use crate::render::Options;
@@ -77,6 +77,8 @@ enum Verdict {
     Same,
     Create,
     Update,
+    /// It is deleted, and created anew.
+    Recreate,
     Prune,
     /// It left Git and stays in the cluster.
     Keep,
@@ -92,6 +94,7 @@ impl Verdict {
             Self::Same => "same",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Recreate => "recreate",
             Self::Prune => "prune",
             Self::Keep => "keep",
             Self::Leave => "leave",
@@ -136,7 +139,11 @@ pub(super) async fn run(
         (None, None) => namespace,
     };
     let discovery = cluster.discover().await?;
-    let desired = build(&rendered.objects, &discovery, &owner, namespace)
+    let mut defaults = subject
+        .as_ref()
+        .map_or_else(Defaults::default, |s| Defaults::from(&s.policy));
+    namespace.clone_into(&mut defaults.namespace);
+    let desired = build(&rendered.objects, &discovery, &owner, defaults)
         .map_err(|mistakes| anyhow::anyhow!(mistakes.to_string().replace('\n', "\nerror: ")))?;
     for note in &desired.notes {
         screen.note(&format!("warning: {note}"))?;
@@ -218,9 +225,15 @@ fn report(
 
 fn exit_code(entries: &[Entry]) -> u8 {
     let has = |wanted: &[Verdict]| entries.iter().any(|entry| wanted.contains(&entry.verdict));
+    let changes = [
+        Verdict::Create,
+        Verdict::Update,
+        Verdict::Recreate,
+        Verdict::Prune,
+    ];
     if has(&[Verdict::Failed]) {
         FAILED
-    } else if has(&[Verdict::Create, Verdict::Update, Verdict::Prune]) {
+    } else if has(&changes) {
         DIFFERENT
     } else {
         SAME
@@ -236,7 +249,7 @@ fn print(screen: &mut Screen<'_>, entry: &Entry) -> std::io::Result<()> {
             screen.line(&screen.paint(Tone::Bad, &line))?;
         }
         Verdict::Keep | Verdict::Leave => screen.note(&format!("{object}: {}", entry.note))?,
-        Verdict::Same | Verdict::Create | Verdict::Update => {
+        Verdict::Same | Verdict::Create | Verdict::Update | Verdict::Recreate => {
             if !entry.note.is_empty() && entry.verdict != Verdict::Same {
                 screen.note(&format!("{object}: {}", entry.note))?;
             }

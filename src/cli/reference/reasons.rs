@@ -115,6 +115,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("PruneOfClass", ByPerson, "what takes others or data with it would be pruned", "check the list, then annotate `towline.dev/approve-prune`"),
     ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
     ("PruneUnconfirmed", ByPerson, "an object that is to be confirmed (`towline.dev/prune: confirm`) would be deleted; everything else goes on", "annotate `towline.dev/approve-prune` with the hash in the message, or put the object back"),
+    ("RecreationUnapproved", ByPerson, "a StatefulSet, volume, claim or load balancer would have to be deleted and created anew; everything else goes on", "check what becomes of its data, then annotate `towline.dev/approve-prune` with the hash in the message"),
     ("PruneFailed", ByPerson, "the API server refuses to delete an object; it stays recorded, and later deletions wait", "satisfy what refuses it, such as a webhook, or put the object back into Git"),
     ("SelfManagedObject", ByPerson, "the revision declares a part of towline's own installation", "correct the namespace or name; `towline.dev/self-management: enabled` on the Application if it is meant"),
     // cluster
@@ -129,7 +130,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("Conflict", ByItself, "somebody else wrote at the same time", ""),
     ("Invalid", ByPerson, "the API server refuses the object", "correct the manifest"),
     ("SchemaMismatch", ByPerson, "the object has fields that its kind does not have", "correct the manifest"),
-    ("ImmutableField", ByPerson, "a field that cannot be changed was changed", "give the object a new name, or delete it by hand"),
+    ("ImmutableField", ByPerson, "a field that cannot be changed was changed", "`towline.dev/force: enabled` on the object or `spec.immutableFields` lets towline create it anew; or give it a new name"),
     ("WebhookDenied", ByPerson, "an admission webhook refuses the object", "satisfy its policy, or ask its owner"),
     ("ReadFailed", ByItself, "objects could not be read, so nothing is decided about them", "the message says why"),
     ("LastGoodTooLarge", ByPerson, "what is enforced is too large to be stored, so that healing after a restart needs Git", "split the Application"),

@@ -204,7 +204,7 @@ mod tests {
 
     fn found(value: &Value) -> Vec<String> {
         let mut out = Vec::new();
-        mistakes(value, &mut out);
+        mistakes(value, false, &mut out);
         out.iter().map(ToString::to_string).collect()
     }
 

@@ -57,10 +57,12 @@ pub fn normalize(value: &mut Value, notes: &mut Vec<Diagnostic>) {
 
 /// Adds to `out` what server-side apply is going to refuse, though client-side apply takes it:
 /// elements of a keyed list that have the same key, and `stringData` that is not text. The server's
-/// own answer to the first is an HTTP 500.
-pub fn mistakes(value: &Value, out: &mut Vec<Diagnostic>) {
+/// own answer to the first is an HTTP 500. An object that is `replaced` may have such elements.
+pub fn mistakes(value: &Value, replaced: bool, out: &mut Vec<Diagnostic>) {
     let gvk = gvk(value);
-    duplicates::find(value, &gvk, out);
+    if !replaced {
+        duplicates::find(value, &gvk, out);
+    }
     string_data::find(value, &gvk, out);
 }
 
@@ -131,7 +133,7 @@ mod tests {
             json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": {"a": 1}, "volumes": [[], 1]}}),
         ] {
             normalized(junk.clone());
-            mistakes(&junk, &mut Vec::new());
+            mistakes(&junk, false, &mut Vec::new());
         }
     }
 
@@ -191,7 +193,7 @@ mod tests {
             }
             let live = random.value(WORDS, 3);
             keep_platform_secrets(&mut object, &live);
-            mistakes(&normalized(object).0, &mut Vec::new());
+            mistakes(&normalized(object).0, false, &mut Vec::new());
         }
     }
 }

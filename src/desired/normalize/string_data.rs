@@ -125,7 +125,7 @@ mod tests {
         let value = secret(json!({
             "stringData": {"pin": 4711, "ok": "x"}, "data": {"raw": "hunter2!", "good": "YQ==\n"}}));
         let mut out = Vec::new();
-        mistakes(&value, &mut out);
+        mistakes(&value, false, &mut out);
         assert_eq!(
             out.iter().map(ToString::to_string).collect::<Vec<_>>(),
             [

@@ -92,7 +92,7 @@ fn an_object_that_was_stored_is_what_it_was() {
     for chunk in &layout.chunks {
         for accepted in decode(&layout.new[&chunk.digest], &chunk.digest).expect("just written") {
             assert_eq!(accepted.revision, "c0ffee");
-            let object = restore(accepted, &discovery(), &owner(), "").expect("valid");
+            let object = restore(accepted, &discovery(), &owner(), "".into()).expect("valid");
             restored.push((*object).clone());
         }
     }

@@ -7,16 +7,18 @@ use serde_json::json;
 
 use crate::api::{ObjectOptions, Policy};
 use crate::cluster::Resource;
-use crate::desired::{Barrier, DeletePolicy, Desired, DesiredObject, Hook, Placement};
+use crate::desired::{Barrier, DeletePolicy, Desired, DesiredObject, Hook, Placement, Recreation};
 use crate::diff::{Change, Diff};
 use crate::health::{Health, Status};
 use crate::inventory::{Claim, Inventory, Phase, State};
 use crate::live::{Live, Observed, Sighting};
 use crate::object::{Gvk, Object, ObjectId, Scope};
 use crate::plan::hooks::Last;
-use crate::plan::{Action, Gate, Plan, hooks, plan};
+use crate::plan::{Action, Gate, Immutable, Plan, hooks, plan};
 
 use Phase::{PostSync, PreSync, Sync, SyncFail};
+
+static NOTHING: Immutable = Immutable::none();
 
 /// An Application's world, in which plans are carried out as the agent does it.
 struct World {
@@ -49,6 +51,8 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         hash: 1,
         wave,
         options: ObjectOptions::default(),
+        replaces: false,
+        recreation: Recreation::Never,
         ignored: false,
         place: format!("{name}.yaml:1"),
         generated: None,
@@ -68,6 +72,7 @@ fn seen(uid: String, status: Status) -> Observed {
         claim: Claim::Ours,
         created: 100,
         applied_by_us: true,
+        replaced: false,
         revision: String::new(),
         hook_run: String::new(),
         yielded_to: None,
@@ -148,6 +153,7 @@ impl World {
             approved: None,
             now: self.now,
             failed: false,
+            immutable: &NOTHING,
         }
     }
 

@@ -1,0 +1,92 @@
+//! Objects that are created anew, because the API server does not change a field in place.
+//!
+//! Only the server knows which fields those are, and it says so when the change is tried. That is
+//! kept here for as long as object and change are the same; after a restart it is asked again.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::desired::{DesiredObject, Recreation};
+use crate::live::{Live, Observed};
+use crate::object::ObjectId;
+
+/// Changes that the server refused: the object by its UID, and the content that it did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Immutable(BTreeMap<ObjectId, (String, u64)>);
+
+impl Immutable {
+    /// No change was refused.
+    pub const fn none() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// The server refused to bring the object with this UID to this content.
+    pub fn note(&mut self, id: &ObjectId, uid: &str, hash: u64) {
+        self.0.insert(id.clone(), (uid.into(), hash));
+    }
+
+    /// The object is another one now, or took the change.
+    pub fn forget(&mut self, id: &ObjectId) {
+        self.0.remove(id);
+    }
+
+    fn holds(&self, object: &DesiredObject, seen: &Observed) -> bool {
+        let noted = self.0.get(&object.id);
+        noted.is_some_and(|(uid, hash)| *uid == seen.uid && *hash == object.hash)
+    }
+}
+
+/// How an object comes to its new content.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By a write, which may be refused.
+    InPlace,
+    /// It is deleted, and created.
+    Anew,
+    /// The same, once something is over.
+    Later(&'static str),
+    /// The same, once a person approved it.
+    Asked,
+}
+
+pub(super) fn way(object: &DesiredObject, live: &Live, immutable: &Immutable) -> Way {
+    let seen = live.get(&object.id).and_then(|sighting| sighting.present());
+    let Some(seen) = seen.filter(|seen| immutable.holds(object, seen)) else {
+        return Way::InPlace;
+    };
+    match object.recreation {
+        Recreation::Never => Way::InPlace,
+        Recreation::WhenFinished if !seen.finished => Way::Later(
+            "it is to be created anew, and runs: that waits until it has finished (towline.dev/force: enabled on it does not wait)",
+        ),
+        _ if wants_approval(object) => Way::Asked,
+        _ => Way::Anew,
+    }
+}
+
+/// Kinds of which a dry run under another name does not show whether what they hold survives.
+fn wants_approval(object: &DesiredObject) -> bool {
+    match (object.gvk.group.as_str(), object.gvk.kind.as_str()) {
+        ("apps", "StatefulSet")
+        | ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace")
+        | ("apiextensions.k8s.io", "CustomResourceDefinition") => true,
+        ("", "Service") => {
+            let kind = object.object.0.pointer("/spec/type");
+            kind.and_then(|kind| kind.as_str()) == Some("LoadBalancer")
+        }
+        _ => false,
+    }
+}
+
+/// Identity of a set of recreations: which objects, and to what content.
+pub(super) fn hash(objects: &[&DesiredObject], live: &Live) -> String {
+    let mut sha = Sha256::new();
+    for object in objects {
+        sha.update(object.id.tracking());
+        let seen = live.get(&object.id).and_then(|sighting| sighting.present());
+        sha.update(seen.map_or("", |seen| seen.uid.as_str()));
+        sha.update(object.hash.to_be_bytes());
+    }
+    hex::encode(&sha.finalize()[..6])
+}

@@ -1,0 +1,109 @@
+//! Objects that a field keeps from being changed in place.
+
+use super::*;
+use crate::desired::Recreation;
+
+/// A world with one object to update, which the server refused to change.
+fn refused(api: &str, kind: &str, recreation: Recreation) -> (World, Immutable, ObjectId) {
+    let mut world = World::default();
+    world.declare(api, kind, "x", 0, Change::Update, Status::Healthy);
+    world.declare(
+        "v1",
+        "ConfigMap",
+        "later",
+        1,
+        Change::Create,
+        Status::Healthy,
+    );
+    let id = ObjectId::new(Gvk::from_api_version(api, kind).group, kind, "shop", "x");
+    let object = world.desired.objects.get_mut(&id).expect("declared");
+    std::sync::Arc::make_mut(object).recreation = recreation;
+    let mut immutable = Immutable::none();
+    immutable.note(&id, "uid-x", 1);
+    (world, immutable, id)
+}
+
+#[test]
+fn what_the_server_refused_is_created_anew_where_that_is_wanted() {
+    let waits = "wave 1 waits for wave 0 to be applied\n";
+    for (recreation, action) in [
+        (Recreation::Never, "update"),
+        (Recreation::AtOnce, "recreate"),
+    ] {
+        let (world, immutable, _) = refused("apps/v1", "Deployment", recreation);
+        let gate = Gate {
+            immutable: &immutable,
+            ..GATE
+        };
+        let expected = format!("{action} Deployment/shop/x\n{waits}");
+        assert_eq!(world.plan(gate).to_string(), expected);
+    }
+    // Another object of the name, or another change: it is tried anew.
+    let (world, mut immutable, id) = refused("apps/v1", "Deployment", Recreation::AtOnce);
+    for (uid, hash) in [("uid-y", 1), ("uid-x", 2)] {
+        immutable.note(&id, uid, hash);
+        let gate = Gate {
+            immutable: &immutable,
+            ..GATE
+        };
+        assert!(world.plan(gate).to_string().starts_with("update "));
+    }
+}
+
+#[test]
+fn a_running_job_is_waited_for_and_holds_its_wave_and_the_prunes() {
+    let (mut world, immutable, id) = refused("batch/v1", "Job", Recreation::WhenFinished);
+    world.depart("ConfigMap", 1);
+    let gate = Gate {
+        immutable: &immutable,
+        ..GATE
+    };
+    let plan = world.plan(gate);
+    assert!(plan.steps.is_empty(), "{plan}");
+    assert!(
+        plan.report.objects[&id].contains("until it has finished"),
+        "{plan}"
+    );
+    if let Some(Sighting::Present(seen)) = world.live.get_mut(&id) {
+        seen.finished = true;
+    }
+    assert_eq!(world.plan(gate).steps[0].action, Action::Recreate);
+}
+
+#[test]
+fn what_holds_data_is_created_anew_only_when_exactly_that_was_approved() {
+    let (world, immutable, id) = refused("apps/v1", "StatefulSet", Recreation::AtOnce);
+    let gate = Gate {
+        immutable: &immutable,
+        ..GATE
+    };
+    let plan = world.plan(gate);
+    let held = plan.report.held.clone().expect("held");
+    assert_eq!(
+        (held.reason(), plan.steps.len()),
+        ("RecreationUnapproved", 0)
+    );
+    assert!(held.to_string().contains("StatefulSet/shop/x"), "{held}");
+    let approved = Gate {
+        approved: Some(held.hash()),
+        ..gate
+    };
+    let plan = world.plan(approved);
+    assert_eq!((plan.steps.len(), &plan.steps[0].id), (1, &id));
+}
+
+#[test]
+fn a_wave_is_not_done_while_an_object_of_it_is_on_its_way_out() {
+    let (mut world, _, id) = refused("batch/v1", "Job", Recreation::AtOnce);
+    world
+        .diff
+        .insert(id.clone(), Change::Wait("being deleted".into()));
+    if let Some(Sighting::Present(seen)) = world.live.get_mut(&id) {
+        seen.terminating = true;
+    }
+    let plan = world.plan(GATE).to_string();
+    assert!(
+        plan.starts_with("wave 1 waits for Job/shop/x (it is being deleted)"),
+        "{plan}"
+    );
+}
