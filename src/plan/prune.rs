@@ -106,37 +106,42 @@ impl Group {
 }
 
 impl Removals<'_> {
+    /// The first object of the revision that is not healthy yet, and why. What this plan still
+    /// writes is not, whatever is there now.
+    fn unhealthy(&self, plan: &Plan) -> Option<String> {
+        if let Some(step) = plan.steps.first() {
+            return Some(format!("{} (not applied yet)", step.id));
+        }
+        let mut declared = self.desired.objects.values();
+        declared.find_map(|object| unready(object, self.live))
+    }
+
     /// Adds the steps of the first turn that is not over, and says what the rest waits for.
     pub(super) fn add_to(self, plan: &mut Plan) {
-        // What this plan still writes is not healthy yet, whatever is there now.
-        let unwritten = plan
-            .steps
-            .first()
-            .map(|step| format!("{} (not applied yet)", step.id));
-        let sick = unwritten.or_else(|| {
-            let mut declared = self.desired.objects.values();
-            declared.find_map(|object| unready(object, self.live))
-        });
+        let is_last = |id: &ObjectId| {
+            self.last
+                || self.inventory.get(id).is_some_and(|entry| entry.prune_last)
+                || is_superseded(id, self.desired, self.inventory)
+        };
+        let mut deletions = self.steps.iter().filter(|s| s.action == Action::Prune);
+        let asks = deletions.any(|step| is_last(&step.id));
+        let sick = asks.then(|| self.unhealthy(plan)).flatten();
         let mut groups: BTreeMap<Turn, Group> = BTreeMap::new();
         let mut deferred = 0;
-        for step in self.steps {
+        for step in &self.steps {
             // A record that is dropped deletes nothing.
             if step.action != Action::Prune {
-                plan.steps.push(step);
+                plan.steps.push(step.clone());
                 continue;
             }
-            let entry = self.inventory.get(&step.id);
-            let last = self.last
-                || entry.is_some_and(|entry| entry.prune_last)
-                || is_superseded(&step.id, self.desired, self.inventory);
             let group = groups.entry(turn(&step.id, self.inventory)).or_default();
             if self.unconfirmed.contains(&step.id) {
                 group.kept_back += 1;
-            } else if last && sick.is_some() {
+            } else if sick.is_some() && is_last(&step.id) {
                 group.kept_back += 1;
                 deferred += 1;
             } else {
-                group.steps.push(step);
+                group.steps.push(step.clone());
             }
         }
         for (id, change) in self.diff {
