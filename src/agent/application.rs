@@ -547,6 +547,12 @@ impl Application {
                 }
             }
         }
+        for listing in self.mailbox.take_listings() {
+            let before = self.live.len();
+            self.live
+                .retain(|id, seen| seen.present().is_none() || !listing.lacks(id));
+            changed |= self.live.len() != before;
+        }
         changed
     }
 

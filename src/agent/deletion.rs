@@ -36,7 +36,7 @@ impl Deletion {
         let request = app.requests.borrow_and_update().clone();
         app.problems.clear();
         // Everything is read anew: what the watches told was only to wake this up.
-        app.mailbox.take();
+        app.mailbox.empty();
         app.enforced.clear();
         match advance(app, &request).await {
             Ok(ended) => ended,

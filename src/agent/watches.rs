@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope}
 use crate::health::Pods;
 use crate::inventory::Owner;
 use crate::live::{Observed, observe};
-use crate::object::{Object, ObjectId, Scope, keys};
+use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 
 /// What a watch tells about one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,11 +28,31 @@ pub enum Notice {
     Ended(Box<Observed>),
 }
 
+/// All objects of one kind that a list found for one Application. What was seen before and is not
+/// among them went before the watch began, and no event tells that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    gvk: Gvk,
+    /// Where it looked; `None` for everywhere.
+    namespace: Option<String>,
+    found: BTreeSet<ObjectId>,
+}
+
+impl Listing {
+    /// Whether the object would have been found, and was not.
+    pub fn lacks(&self, id: &ObjectId) -> bool {
+        (&id.group, &id.kind) == (&self.gvk.group, &self.gvk.kind)
+            && self.namespace.as_ref().is_none_or(|n| *n == id.namespace)
+            && !self.found.contains(id)
+    }
+}
+
 /// Where notices for one Application wait until its next pass. A newer notice of an object
 /// replaces the older one, so that a storm of events costs one entry.
 pub struct Mailbox {
     owner: Owner,
     notices: Mutex<BTreeMap<ObjectId, Notice>>,
+    listings: Mutex<Vec<Listing>>,
     /// What was heard of the pods of workloads; see [`super::pods`].
     pods: Mutex<BTreeMap<ObjectId, Pods>>,
     wake: Notify,
@@ -44,6 +64,7 @@ impl Mailbox {
         Self {
             owner,
             notices: Mutex::default(),
+            listings: Mutex::default(),
             pods: Mutex::default(),
             wake: Notify::new(),
         }
@@ -52,6 +73,18 @@ impl Mailbox {
     /// Everything that came since the last call.
     pub fn take(&self) -> BTreeMap<ObjectId, Notice> {
         std::mem::take(&mut *lock(&self.notices))
+    }
+
+    /// Throws away what is in it.
+    pub fn empty(&self) {
+        self.take();
+        self.take_listings();
+        self.take_pods();
+    }
+
+    /// The lists that ended since the last call.
+    pub fn take_listings(&self) -> Vec<Listing> {
+        std::mem::take(&mut *lock(&self.listings))
     }
 
     /// The pods that were heard of since the last call, by their workload.
@@ -69,11 +102,19 @@ impl Mailbox {
     pub async fn filled(&self) {
         loop {
             let notified = self.wake.notified();
-            if !lock(&self.notices).is_empty() || !lock(&self.pods).is_empty() {
+            let is_empty = lock(&self.notices).is_empty()
+                && lock(&self.listings).is_empty()
+                && lock(&self.pods).is_empty();
+            if !is_empty {
                 return;
             }
             notified.await;
         }
+    }
+
+    fn put_listing(&self, listing: Listing) {
+        lock(&self.listings).push(listing);
+        self.wake.notify_one();
     }
 
     fn put(&self, id: ObjectId, notice: Notice) {
@@ -258,6 +299,7 @@ impl Task {
                     .collect();
                 missing.iter().for_each(|id| self.lost(id));
                 listed.clear();
+                self.tell_listing(namespace);
             }
             Err(error) => {
                 tracing::warn!(kind = %self.resource.gvk, %error, "watch failed; it is opened again");
@@ -300,6 +342,25 @@ impl Task {
         };
         if let Some(mailbox) = self.mailbox(&label) {
             mailbox.put(id.clone(), Notice::Lost);
+        }
+    }
+
+    /// Tells every Application what there is of it.
+    fn tell_listing(&self, namespace: Option<&str>) {
+        let mut found: BTreeMap<&str, BTreeSet<ObjectId>> = BTreeMap::new();
+        for (id, label) in &self.known {
+            found.entry(label).or_default().insert(id.clone());
+        }
+        let mailboxes = self
+            .mailboxes
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (label, mailbox) in mailboxes.iter() {
+            mailbox.put_listing(Listing {
+                gvk: self.resource.gvk.clone(),
+                namespace: namespace.map(str::to_owned),
+                found: found.remove(label.as_str()).unwrap_or_default(),
+            });
         }
     }
 

@@ -1,5 +1,6 @@
 //! The real API server, over kube's client.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -12,6 +13,7 @@ use kube::core::Status;
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
 
+use super::throttle::{Slot, Throttle};
 use super::{
     Cluster, Deleted, Discovery, Error, Identity, MANAGER, Patch, Propagation, Put, Resource,
     STATUS_MANAGER, Target, WatchEvent, WatchScope, immutable, watch,
@@ -21,10 +23,13 @@ use crate::object::Object;
 /// How long one request may take: above the 30 s after which the API server gives up on a slow
 /// admission webhook, so that its answer, which names the webhook, is still read.
 const REQUEST_LIMIT: Duration = Duration::from_secs(34);
-/// How often a request is sent again at once when the server is busy (429 with Retry-After).
+/// How often a request is sent again at once when the server is busy (429).
 const BUSY_RETRIES: u32 = 4;
 /// The longest Retry-After that is waited out inside a request.
 const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// The API server's own Retry-After where it has too many requests: that answer is plain text, and
+/// its headers do not get through kube's client.
+const BUSY_DEFAULT: Duration = Duration::from_secs(1);
 
 /// The Accept header that asks for aggregated discovery.
 const AGGREGATED: &str =
@@ -34,18 +39,27 @@ const AGGREGATED: &str =
 #[derive(Clone)]
 pub struct KubeCluster {
     client: Client,
+    throttle: Arc<Throttle>,
 }
 
 impl KubeCluster {
     /// A cluster behind this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            throttle: Arc::default(),
+        }
     }
 
     /// One request: with a deadline, and again when the server is busy.
     async fn send(&self, who: &Identity, call: Call) -> Result<Value, Error> {
         let mut attempt = 0;
         loop {
+            // The Lease never waits for others: without it everything would stop.
+            let slot = match call.kind.as_str() {
+                "Lease" => None,
+                _ => Some(self.throttle.enter().await),
+            };
             let answer = tokio::time::timeout(REQUEST_LIMIT, self.send_once(who, &call)).await;
             let result = match answer {
                 Ok(result) => result,
@@ -57,13 +71,17 @@ impl KubeCluster {
             match result {
                 Err(Error::Refused {
                     code: 429,
-                    retry_after: Some(wait),
+                    retry_after,
                     ..
-                }) if attempt < BUSY_RETRIES && wait <= BUSY_WAIT => {
+                }) if attempt < BUSY_RETRIES && retry_after.is_none_or(|w| w <= BUSY_WAIT) => {
+                    slot.into_iter().for_each(Slot::refused);
                     attempt += 1;
-                    tokio::time::sleep(wait).await;
+                    tokio::time::sleep(retry_after.unwrap_or(BUSY_DEFAULT)).await;
                 }
-                result => return result,
+                result => {
+                    slot.into_iter().for_each(Slot::answered);
+                    return result;
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ mod error;
 pub mod fake;
 mod immutable;
 mod kube;
+mod throttle;
 mod watch;
 
 use futures::future::BoxFuture;

@@ -30,7 +30,7 @@ const CLUSTER_ROLES: &[&str] = &[
 /// What `manifests/` calls the ServiceAccount, the Role and its binding, and the Service.
 const NAME: &str = "towline";
 /// How the names of the Secrets begin that hold towline's own state.
-const STATE: &[&str] = &["towline-inventory-", "towline-lastgood-", "towline-state-"];
+const STATE: &[&str] = &["towline-inventory-", "towline-last-good-"];
 /// Their type.
 const STATE_TYPE: &str = "towline.dev/state";
 

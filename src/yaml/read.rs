@@ -117,6 +117,11 @@ fn document_at(
         }
         Ok(node)
     }));
-    let node = read.unwrap_or_else(|_| Err(Error::new(line, "malformed YAML")))?;
+    let read = read.unwrap_or_else(|_| Err(Error::new(line, "malformed YAML")));
+    let node = read.map_err(|mut error| {
+        // The parser takes a lone carriage return for the end of a line; editors do not.
+        error.line = error.line.map(|at| at.min(line + lines(&text)));
+        error
+    })?;
     Ok(node.filter(|node| !node.is_null()))
 }

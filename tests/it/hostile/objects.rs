@@ -83,7 +83,7 @@ fn a_generated_name_is_refused_with_what_to_do() {
     let manifest = CONFIG_MAP.replace("name: a", "generateName: a-");
     let text = desired(&manifest).unwrap_err().to_string();
     assert!(
-        text.starts_with("a.yaml:1: ") && text.contains("generateName cannot be kept equal to Git"),
+        text.starts_with("a.yaml:1: ") && text.contains("generateName is for hooks"),
         "{text}"
     );
 }
