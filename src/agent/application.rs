@@ -400,8 +400,9 @@ impl Application {
             let now = jiff::Timestamp::now().as_second();
             let end = self.pass(policy, who, now).await;
             wrote.absorb(std::mem::take(&mut self.summary));
-            self.read_mailbox();
-            if end == End::Settled {
+            // What came meanwhile is looked at before anybody sleeps.
+            let changed = self.read_mailbox();
+            if end == End::Settled && !changed {
                 break;
             }
         }
