@@ -24,7 +24,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "towline_writes_total",
         "counter",
-        "objects written, by `action` (create, update, adopt, heal, recreate, prune, abandon)",
+        "objects written, by `action` (create, update, adopt, heal, recreate, prune, abandon, run-hook, delete-hook)",
     ),
     (
         "towline_drift_heals_total",
