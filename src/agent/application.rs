@@ -351,6 +351,7 @@ impl Application {
         self.timers.first = None;
         if recheck {
             self.forget_waiting();
+            self.rediscover().await;
         }
         if audit {
             // Whatever no watch told: every object is read again.
@@ -567,6 +568,15 @@ impl Application {
     fn forget_waiting(&mut self) {
         if let Some(report) = &self.report {
             self.live.retain(|id, _| !report.objects.contains_key(id));
+        }
+    }
+
+    /// Kinds that were not served when they were looked for may be served by now: no watch tells.
+    async fn rediscover(&mut self) {
+        let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
+        let is_missing = { recorded }.any(|(id, _)| !self.recorded.contains_key(id));
+        if is_missing && let Ok(discovery) = self.discovery(true).await {
+            self.discovery = Some(discovery);
         }
     }
 
