@@ -18,6 +18,7 @@ use super::vars::Vars;
 use super::{Options, Reorder, Source, config_file, manifest, names, plugins, transform};
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
+use crate::yaml::Text;
 
 /// What a layer has accumulated.
 #[derive(Debug)]
@@ -284,7 +285,7 @@ impl Build {
             if is_directory || layer.loader.is_remote(path) {
                 let child = self.enter(layer, path, Kind::Kustomization).map_err(at)?;
                 let child = self.accumulate(&child, self.empty())?;
-                all.resources.append_all(child.resources.into_vec())?;
+                all.resources.absorb(child.resources)?;
                 all.config.absorb(&child.config)?;
                 all.vars.absorb(child.vars).map_err(at)?;
             } else {
@@ -303,7 +304,7 @@ impl Build {
         counted.map_err(|e| e.within(&name))?;
         for resource in &mut resources {
             if self.tracks_origin {
-                resource.trail.origin = Some(Origin::file(&layer.origin, path));
+                resource.trail.origin = Some(Origin::file(&layer.origin, path).into());
                 resource.trail.annotated = true;
             }
             adopt_bookkeeping(resource);
@@ -358,7 +359,7 @@ impl Build {
                 let mut resource = generate(&layer.loader, target, &args, source).map_err(at)?;
                 if self.tracks_origin {
                     resource.trail.origin =
-                        Some(Origin::field(layer.origin_file(), target.plugin()));
+                        Some(Origin::field(layer.origin_file(), target.plugin()).into());
                 }
                 absorb(&mut all.resources, resource).map_err(at)?;
             }
@@ -383,8 +384,10 @@ impl Build {
             self.warnings.borrow_mut().extend(told);
             all.resources.drop_deleted();
             if self.tracks_origin {
-                let origin = Origin::field(layer.origin_file(), step.plugin);
-                self.record(&mut all.resources, &origin).map_err(at)?;
+                let origin = Origin::field(layer.origin_file(), step.plugin).into();
+                for _ in 0..step.count {
+                    self.record(&mut all.resources, &origin).map_err(at)?;
+                }
             }
         }
         plugins::run_transformers(self, layer, all)?;
@@ -405,7 +408,7 @@ impl Build {
     ///
     /// # Errors
     /// Where that is too much to remember.
-    pub fn record(&self, resources: &mut Resources, origin: &Origin) -> Result<()> {
+    pub fn record(&self, resources: &mut Resources, origin: &Arc<Origin>) -> Result<()> {
         let each = std::mem::size_of::<Origin>() + origin.text().len();
         self.context
             .meter
@@ -441,13 +444,14 @@ fn adopt_bookkeeping(resource: &mut Resource) {
         let ids = names.into_iter().zip(namespaces).zip(kinds);
         trail.past = ids
             .map(|((name, namespace), kind)| Past {
-                namespace,
-                name,
-                kind,
+                namespace: namespace.into(),
+                name: name.into(),
+                kind: kind.into(),
             })
             .collect();
     }
-    trail.prefixes = list("prefixes").unwrap_or_default();
-    trail.suffixes = list("suffixes").unwrap_or_default();
+    let texts = |name: &str| list(name).into_iter().flatten().map(Text::from).collect();
+    trail.prefixes = texts("prefixes");
+    trail.suffixes = texts("suffixes");
     resource.trail = trail;
 }

@@ -183,10 +183,6 @@ impl Fields<'_> {
     }
 
     fn spec(&self, path: &[String]) -> FieldSpec {
-        FieldSpec {
-            gvk: self.gvk.clone(),
-            path: path.join("/"),
-            create: false,
-        }
+        FieldSpec::new(self.gvk.clone(), path.join("/"), false)
     }
 }

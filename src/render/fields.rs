@@ -1,7 +1,9 @@
 //! Reading and setting fields of a tree with the habits of kyaml, the library under kustomize: what
 //! counts as empty, and when a scalar that is set keeps the look of the one it replaces.
 
-use crate::yaml::{Mapping, Node, Resolver, Scalar, Sequence, Style, resolve_scalar};
+use crate::yaml::{
+    Mapping, Node, Resolver, Scalar, Sequence, Style, is_surely_text, resolve_scalar,
+};
 use serde_json::Value;
 
 /// Null, `{}` or `[]`.
@@ -58,15 +60,13 @@ pub(super) fn set_untyped(mapping: &mut Mapping, key: &str, value: &str) {
         Some(old) => {
             let style = old.as_scalar().map_or(Style::Plain, |s| s.style);
             *old = Node::Scalar(Scalar {
-                text: value.to_owned(),
+                text: value.into(),
                 style,
                 tag: None,
                 line: old.line(),
             });
         }
-        None => mapping
-            .entries
-            .push((Scalar::plain(key), plain_if_text(value).into())),
+        None => mapping.push(Scalar::plain(key), plain_if_text(value)),
     }
 }
 
@@ -75,9 +75,7 @@ pub(super) fn set_untyped(mapping: &mut Mapping, key: &str, value: &str) {
 pub(super) fn set_string(mapping: &mut Mapping, key: &str, value: &str) {
     match mapping.get_mut(key) {
         Some(old) => *old = string_like(value, old),
-        None => mapping
-            .entries
-            .push((Scalar::plain(key), plain_if_text(value).into())),
+        None => mapping.push(Scalar::plain(key), plain_if_text(value)),
     }
 }
 
@@ -92,7 +90,7 @@ fn string_like(value: &str, old: &Node) -> Node {
 pub(super) fn replace_untyped(node: &mut Node, value: &str) {
     let style = node.as_scalar().map_or(Style::Plain, |s| s.style);
     *node = Node::Scalar(Scalar {
-        text: value.to_owned(),
+        text: value.into(),
         style,
         tag: None,
         line: node.line(),
@@ -121,6 +119,9 @@ pub(super) fn plain_if_text(value: &str) -> Scalar {
 
 /// Whether unquoted text would be taken for something else than a string by YAML 1.1 or 1.2.
 pub(super) fn needs_quotes(value: &str) -> bool {
+    if is_surely_text(value) {
+        return false;
+    }
     let plain = Scalar::plain(value);
     let same = |resolver| matches!(resolve_scalar(&plain, resolver), Ok(Value::String(text)) if text == value);
     !same(Resolver::Kustomize) || !same(Resolver::Kubectl)

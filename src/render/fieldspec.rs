@@ -1,8 +1,10 @@
 //! Field specs: which field of which kind a transformer touches, as kustomize's built-in tables and
 //! `configurations:` files write it.
 
+use std::rc::Rc;
+
 use super::error::{Error, Reason, Result};
-use super::identity::is_selected;
+use super::identity::{KindRef, is_selected};
 use super::limits::MAX_FIELD_SPECS;
 use super::order::Ranks;
 use crate::object::Gvk;
@@ -15,27 +17,57 @@ pub(super) struct FieldSpec {
     /// Names separated by `/` (`\/` is a slash in a name). Lists are walked through on their own;
     /// `name[]` demands one.
     pub path: String,
+    /// The names of the path.
+    pub segments: Vec<String>,
     /// Whether a missing field is created.
     pub create: bool,
 }
 
 impl FieldSpec {
-    /// For every kind.
-    pub fn any(path: &str, create: bool) -> Self {
+    /// For the kinds that `gvk` selects.
+    pub fn new(gvk: Gvk, path: String, create: bool) -> Self {
         Self {
-            gvk: any_kind(),
-            path: path.to_owned(),
+            gvk,
+            segments: split_path(&path, '/'),
+            path,
             create,
         }
     }
 
-    /// The names of the path.
-    pub fn segments(&self) -> Vec<String> {
-        split_path(&self.path, '/')
+    /// For every kind.
+    pub fn any(path: &str, create: bool) -> Self {
+        Self::new(any_kind(), path.to_owned(), create)
     }
 
     fn is_same_field(&self, other: &Self) -> bool {
         is_selected(&self.gvk, &other.gvk) && self.path == other.path
+    }
+}
+
+/// The specs that are for one kind, kept for each kind that was asked for: a build has many objects
+/// of few kinds.
+#[derive(Debug)]
+pub(super) struct ByKind<'a> {
+    specs: &'a [FieldSpec],
+    known: Vec<(Gvk, Rc<[&'a FieldSpec]>)>,
+}
+
+impl<'a> ByKind<'a> {
+    /// Of all `specs`.
+    pub fn new(specs: &'a [FieldSpec]) -> Self {
+        let known = Vec::new();
+        Self { specs, known }
+    }
+
+    /// The specs for one kind, in their order.
+    pub fn of(&mut self, kind: KindRef<'_>) -> Rc<[&'a FieldSpec]> {
+        if let Some((_, found)) = self.known.iter().find(|(known, _)| kind == known.into()) {
+            return found.clone();
+        }
+        let selected = self.specs.iter().filter(|spec| kind.is_selected(&spec.gvk));
+        let found: Rc<[_]> = selected.collect();
+        self.known.push((kind.to_gvk(), found.clone()));
+        found
     }
 }
 

@@ -21,15 +21,66 @@ pub(super) struct Identity {
     pub cluster_scoped: bool,
 }
 
-/// An [`Identity`] in the form in which two of them are compared, for indexes: its parts, which hold
-/// no NUL, as one text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Key(Box<str>);
+/// Group, version and kind of an object, as they stand in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct KindRef<'a> {
+    pub group: &'a str,
+    pub version: &'a str,
+    pub kind: &'a str,
+}
+
+impl<'a> KindRef<'a> {
+    /// From `apiVersion` and `kind`.
+    pub fn new(api_version: &'a str, kind: &'a str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self {
+            group,
+            version,
+            kind,
+        }
+    }
+
+    /// Whether it is one that a selector names; an empty part of the selector means any.
+    pub fn is_selected(self, selector: &Gvk) -> bool {
+        let part = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
+        part(&selector.kind, self.kind)
+            && part(&selector.group, self.group)
+            && part(&selector.version, self.version)
+    }
+
+    /// With texts of its own.
+    pub fn to_gvk(self) -> Gvk {
+        Gvk {
+            group: self.group.to_owned(),
+            version: self.version.to_owned(),
+            kind: self.kind.to_owned(),
+        }
+    }
+}
+
+impl<'a> From<&'a Gvk> for KindRef<'a> {
+    fn from(gvk: &'a Gvk) -> Self {
+        Self {
+            group: &gvk.group,
+            version: &gvk.version,
+            kind: &gvk.kind,
+        }
+    }
+}
+
+/// An identity in the form in which two of them are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key<'a> {
+    pub kind: KindRef<'a>,
+    /// The namespace that counts.
+    pub namespace: &'a str,
+    pub name: &'a str,
+}
 
 impl Identity {
     /// The present identity of an object of this kind.
     pub fn new(gvk: Gvk, namespace: &str, name: &str) -> Self {
-        let cluster_scoped = scope::is_cluster_scoped(&gvk);
+        let cluster_scoped = scope::is_cluster_scoped((&gvk).into());
         Self {
             gvk,
             namespace: namespace.to_owned(),
@@ -52,24 +103,25 @@ impl Identity {
     /// The namespace that counts: `default` where none is written, and one word for all kinds that
     /// have none.
     pub fn effective_namespace(&self) -> &str {
-        if self.cluster_scoped {
-            NOT_A_NAMESPACE
-        } else if self.namespace.is_empty() {
-            "default"
-        } else {
-            &self.namespace
-        }
+        effective_namespace(self.cluster_scoped, &self.namespace)
     }
 
     /// The form for indexes and comparison.
-    pub fn key(&self) -> Key {
-        let Gvk {
-            group,
-            version,
-            kind,
-        } = &self.gvk;
-        let parts = [group, version, kind, self.effective_namespace(), &self.name];
-        Key(parts.join("\0").into())
+    pub fn key(&self) -> Key<'_> {
+        Key {
+            kind: (&self.gvk).into(),
+            namespace: self.effective_namespace(),
+            name: &self.name,
+        }
+    }
+}
+
+/// The namespace that counts for an object of that scope with that namespace written.
+pub(super) fn effective_namespace(cluster_scoped: bool, written: &str) -> &str {
+    match written {
+        _ if cluster_scoped => NOT_A_NAMESPACE,
+        "" => "default",
+        written => written,
     }
 }
 
@@ -85,8 +137,5 @@ impl fmt::Display for Identity {
 
 /// Whether a kind is one that a selector names; an empty part of the selector means any.
 pub(super) fn is_selected(gvk: &Gvk, selector: &Gvk) -> bool {
-    let part = |wanted: &str, have: &str| wanted.is_empty() || wanted == have;
-    part(&selector.group, &gvk.group)
-        && part(&selector.version, &gvk.version)
-        && part(&selector.kind, &gvk.kind)
+    KindRef::from(gvk).is_selected(selector)
 }

@@ -3,6 +3,7 @@
 use regex_lite::Regex;
 
 use super::error::Result;
+use super::limits::MAX_PATTERN_CHARS;
 use super::select::compile;
 
 /// One entry of `images`.
@@ -24,7 +25,15 @@ pub(super) struct ImageChange {
 #[derive(Debug)]
 pub(super) struct ImageRule {
     change: ImageChange,
-    pattern: Regex,
+    pattern: Pattern,
+}
+
+/// What the image must be: nearly always a plain name.
+#[derive(Debug)]
+enum Pattern {
+    /// A name in which only `.` is special.
+    Name(String),
+    Regex(Regex),
 }
 
 impl ImageRule {
@@ -32,16 +41,25 @@ impl ImageRule {
     /// On a name that is no regular expression.
     pub fn new(change: ImageChange) -> Result<Self> {
         let name = &change.name;
-        let pattern = compile(
-            name,
-            &format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$"),
-        )?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+        let pattern = if name.len() <= MAX_PATTERN_CHARS && name.chars().all(plain) {
+            Pattern::Name(name.clone())
+        } else {
+            Pattern::Regex(compile(
+                name,
+                &format!("^{name}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$"),
+            )?)
+        };
         Ok(Self { change, pattern })
     }
 
     /// The new image, or `None` where the rule does not mean this one.
     pub fn apply(&self, image: &str) -> Option<String> {
-        if !self.pattern.is_match(image) {
+        let is_meant = match &self.pattern {
+            Pattern::Name(name) => is_named(image, name),
+            Pattern::Regex(regex) => regex.is_match(image),
+        };
+        if !is_meant {
             return None;
         }
         let change = &self.change;
@@ -70,6 +88,29 @@ impl ImageRule {
         }
         Some(image)
     }
+}
+
+/// Whether `image` is `name`, in which a `.` stands for any character, with or without tag and
+/// digest: what the regular expression says, without the time that it takes.
+fn is_named(image: &str, name: &str) -> bool {
+    let mut rest = image.chars();
+    let fits = |c: char, have: char| c == have || (c == '.' && have != '\n');
+    if !name
+        .chars()
+        .all(|c| rest.next().is_some_and(|have| fits(c, have)))
+    {
+        return false;
+    }
+    let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '{' | '}' | '-');
+    let after = |rest: &'_ str, start: &str| -> usize {
+        let part = rest
+            .strip_prefix(start)
+            .map(|part| part.find(|c| !word(c)).unwrap_or(part.len()));
+        part.map_or(0, |length| start.len() + length)
+    };
+    let rest = rest.as_str();
+    let rest = &rest[after(rest, ":")..];
+    rest.len() == after(rest, "@sha256:")
 }
 
 /// Name, tag and digest. A colon in front of the first slash belongs to the registry.

@@ -7,99 +7,107 @@ use super::Transformer;
 use super::context::Context;
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, type_name};
-use super::fieldspec::FieldSpec;
+use super::fieldspec::{ByKind, FieldSpec};
 use super::image_name::ImageRule;
 use super::meter::Meter;
 use super::resources::Resources;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Mapping, Node};
 
-/// Rewrites images.
+/// Rewrites images by some rules. Object after object: what one rule has just looked at, the next
+/// one finds in the processor's cache.
 #[derive(Debug)]
 pub(super) struct Images {
-    pub rule: ImageRule,
+    pub rules: Vec<ImageRule>,
     pub specs: Vec<FieldSpec>,
 }
 
 impl Transformer for Images {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
-        let meter = &context.meter;
-        self.each(resources, |object| self.everywhere(object, meter))?;
-        self.each(resources, |object| {
-            let gvk = super::resource::gvk(object);
-            visit_all(object, &gvk, &self.specs, Make::Nothing, &mut |node| {
-                self.set(node, meter)
-            })
-        })
-    }
-}
-
-impl Images {
-    fn each(
-        &self,
-        resources: &mut Resources,
-        change: impl Fn(&mut Mapping) -> Result<()>,
-    ) -> Result<()> {
+        let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut_keeping_ids() {
-            if resource.kind() != "CustomResourceDefinition" {
-                change(&mut resource.object).map_err(|e| {
+            if resource.kind() == "CustomResourceDefinition" {
+                continue;
+            }
+            let specs = by_kind.of(resource.kind_ref());
+            self.set(&mut resource.object, &specs, &context.meter)
+                .map_err(|e| {
                     e.about(resource.id())
                         .on_line(resource.source.line.unwrap_or(0))
                         .within(&resource.source.path)
                 })?;
+        }
+        Ok(())
+    }
+}
+
+impl Images {
+    fn set(&self, object: &mut Mapping, specs: &[&FieldSpec], meter: &Meter) -> Result<()> {
+        for rule in &self.rules {
+            let has_containers = everywhere(object, rule, meter)?;
+            let mut found = false;
+            visit_all(object, specs, Make::Nothing, &mut |node| {
+                found = true;
+                set(node, rule, meter)
+            })?;
+            if !has_containers && !found {
+                return Ok(());
             }
         }
         Ok(())
     }
+}
 
-    fn everywhere(&self, mapping: &mut Mapping, meter: &Meter) -> Result<()> {
-        for (key, value) in mapping.iter_mut() {
-            self.below(value, meter)?;
-            if matches!(key, "containers" | "initContainers")
-                && let Node::Sequence(list) = value
-            {
-                for container in &mut list.items {
-                    self.set_container(container, meter)?;
-                }
+/// Whether there is a list of containers.
+fn everywhere(mapping: &mut Mapping, rule: &ImageRule, meter: &Meter) -> Result<bool> {
+    let mut found = false;
+    for (key, value) in &mut mapping.entries {
+        found |= below(value, rule, meter)?;
+        if (key.text == "containers" || key.text == "initContainers")
+            && let Node::Sequence(list) = value
+        {
+            found = true;
+            for container in &mut list.items {
+                set_container(container, rule, meter)?;
             }
         }
-        Ok(())
     }
+    Ok(found)
+}
 
-    fn below(&self, node: &mut Node, meter: &Meter) -> Result<()> {
-        match node {
-            Node::Mapping(mapping) => self.everywhere(mapping, meter),
-            Node::Sequence(list) => list
-                .items
-                .iter_mut()
-                .try_for_each(|item| self.below(item, meter)),
-            Node::Scalar(_) => Ok(()),
-        }
+fn below(node: &mut Node, rule: &ImageRule, meter: &Meter) -> Result<bool> {
+    match node {
+        Node::Mapping(mapping) => everywhere(mapping, rule, meter),
+        Node::Sequence(list) => list
+            .items
+            .iter_mut()
+            .try_fold(false, |found, item| Ok(below(item, rule, meter)? || found)),
+        Node::Scalar(_) => Ok(false),
     }
+}
 
-    fn set_container(&self, container: &mut Node, meter: &Meter) -> Result<()> {
-        match container {
-            Node::Mapping(mapping) => mapping
-                .get_mut("image")
-                .map_or(Ok(()), |image| self.set(image, meter)),
-            Node::Scalar(scalar) if scalar.is_null() => Ok(()),
-            other => Err(Error::failed(format!(
-                "a container is {}",
-                type_name(other)
-            ))),
-        }
+fn set_container(container: &mut Node, rule: &ImageRule, meter: &Meter) -> Result<()> {
+    match container {
+        Node::Mapping(mapping) => mapping
+            .get_mut("image")
+            .map_or(Ok(()), |image| set(image, rule, meter)),
+        Node::Scalar(scalar) if scalar.is_null() => Ok(()),
+        other => Err(Error::failed(format!(
+            "a container is {}",
+            type_name(other)
+        ))),
     }
+}
 
-    fn set(&self, node: &mut Node, meter: &Meter) -> Result<()> {
-        match node {
-            Node::Scalar(scalar) => {
-                if let Some(image) = self.rule.apply(&scalar.text) {
-                    meter.grow(image.len())?;
-                    replace_untyped(node, &image);
-                }
-                Ok(())
+fn set(node: &mut Node, rule: &ImageRule, meter: &Meter) -> Result<()> {
+    match node {
+        Node::Scalar(scalar) => {
+            if let Some(image) = rule.apply(&scalar.text) {
+                meter.grow(image.len())?;
+                replace_untyped(node, &image);
             }
-            other => Err(Error::failed(format!("an image is {}", type_name(other)))),
+            Ok(())
         }
+        other => Err(Error::failed(format!("an image is {}", type_name(other)))),
     }
 }

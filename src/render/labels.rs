@@ -7,7 +7,7 @@ use super::Transformer;
 use super::config::FieldConfig;
 use super::context::Context;
 use super::error::Result;
-use super::fieldspec::{FieldSpec, merge_all, merge_one};
+use super::fieldspec::{ByKind, FieldSpec, merge_all, merge_one};
 use super::kustomization::LabelEntry;
 use super::meter::NODE_BYTES;
 use super::resources::Resources;
@@ -26,19 +26,14 @@ impl Transformer for Entries {
         // each entry is looked for among the others
         let work = self.entries.len().saturating_mul(self.entries.len());
         meter.work(work.saturating_mul(resources.len()))?;
+        let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut_keeping_ids() {
-            let gvk = resource.gvk();
+            let specs = by_kind.of(resource.kind_ref());
             for (key, value) in &self.entries {
-                visit_all(
-                    &mut resource.object,
-                    &gvk,
-                    &self.specs,
-                    Make::Mapping,
-                    &mut |node| {
-                        meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
-                        set_entry(node, key, value)
-                    },
-                )
+                visit_all(&mut resource.object, &specs, Make::Mapping, &mut |node| {
+                    meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
+                    set_entry(node, key, value)
+                })
                 .map_err(|e| {
                     e.about(resource.id())
                         .on_line(resource.source.line.unwrap_or(0))

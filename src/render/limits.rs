@@ -20,7 +20,7 @@ pub const MAX_TOTAL_BYTES: usize = 512 << 20;
 /// Keys and values of all files of one render together, aliases written out.
 pub const MAX_NODES: usize = 8_000_000;
 /// Objects of one render.
-pub const MAX_OBJECTS: usize = 100_000;
+pub const MAX_OBJECTS: usize = 200_000;
 /// Bytes of one object. No API server takes a larger request.
 pub const MAX_OBJECT_BYTES: usize = 3 << 20;
 /// Bytes that the transformers of one render may add to its objects.

@@ -7,8 +7,28 @@
 //!
 //! The way through the files: [`build`] accumulates layers (`load` reads, `kustomization` decodes,
 //! `manifest` reads objects into `resources`), `generators` add to them, `transform` lists the
-//! transformers in kustomize's order with one file for each, and at the end come hashes, name
-//! references (`names`), vars and the order of printing.
+//! transformers in kustomize's order, and at the end come hashes, name references (`names`), vars and
+//! the order of printing. [`crate::yaml`] prints.
+//!
+//! | field of a kustomization | file |
+//! |---|---|
+//! | `resources`, `bases`, `components` | `build.rs`, files by `manifest.rs` |
+//! | `configMapGenerator`, `secretGenerator`, `generatorOptions` | `generators/make.rs`, the hash `generators/hash.rs` |
+//! | `generators`, `transformers`, `validators` | `plugins.rs` |
+//! | `patches`, `patchesStrategicMerge` | `patches.rs`, the merge `merge/mod.rs` |
+//! | `patchesJson6902` | `json6902.rs` |
+//! | `namespace` | `namespace.rs` |
+//! | `namePrefix`, `nameSuffix` | `name_affix.rs`, references `names/mod.rs` |
+//! | `labels`, `commonLabels`, `commonAnnotations` | `labels.rs` |
+//! | `images`, `imageTags` | `images.rs`, the names `image_name.rs` |
+//! | `replicas` | `replicas.rs` |
+//! | `replacements` | `replacements.rs`, into text `structured.rs` |
+//! | `vars` | `vars.rs` |
+//! | `configurations`, `crds` | `config_file.rs`, what is built in `config/mod.rs` |
+//! | `openapi` | `context.rs` |
+//! | `sortOptions` | `order.rs` |
+//! | `buildMetadata` | `provenance.rs` |
+//! | `metadata`, `helmCharts`, `helmGlobals`, `helmChartInflationGenerator` | `kustomization/mod.rs` |
 
 mod build;
 mod config;
@@ -27,6 +47,7 @@ mod go_json;
 mod identity;
 mod image_name;
 mod images;
+mod index;
 mod json6902;
 mod json_patch;
 mod kustomization;
@@ -51,6 +72,7 @@ mod resources;
 mod scope;
 mod select;
 mod structured;
+mod structured_yaml;
 mod transform;
 mod value_add;
 mod vars;
@@ -60,7 +82,7 @@ use serde_json::Value;
 
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Duplicates, Node, Resolver, emit_documents, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, emit, emit_documents, resolve, to_string};
 
 pub use directory::{DirectoryOptions, render_directory};
 pub use error::{Error, Reason};
@@ -103,6 +125,15 @@ pub struct Options {
 pub struct Rendered {
     /// The objects, in their order.
     pub objects: Vec<RenderedObject>,
+    /// What works and should be changed, such as deprecated fields.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// What came out, as text.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RenderedText {
+    /// The objects; what stands between them is [`SEPARATOR`](crate::yaml::SEPARATOR).
+    pub documents: Vec<Box<str>>,
     /// What works and should be changed, such as deprecated fields.
     pub warnings: Vec<Diagnostic>,
 }
@@ -170,6 +201,34 @@ pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result
     Ok(Rendered { objects, warnings })
 }
 
+/// Renders and prints the directory `dir` of `tree`: the text of [`write_yaml`], piece by piece. An
+/// object is gone when its text is there, so that a large build takes half the memory.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<RenderedText, Error> {
+    if !has_kustomization(tree, dir)? {
+        let Rendered { objects, warnings } = render_directory(tree, dir, &options.directory)?;
+        let documents = objects.iter().map(|o| to_string(&o.value).into()).collect();
+        return Ok(RenderedText {
+            documents,
+            warnings,
+        });
+    }
+    let (resources, warnings) = build::build(tree, dir, options)?;
+    let mut text = String::new();
+    let mut documents = Vec::with_capacity(resources.len());
+    for resource in resources {
+        text.clear();
+        emit(&print(resource)?.value, &mut text);
+        documents.push(text.as_str().into());
+    }
+    Ok(RenderedText {
+        documents,
+        warnings,
+    })
+}
+
 fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {
     for name in kustomization::FILE_NAMES {
         let path = tree.join(dir, name).map_err(|e| load::read_error(e, dir))?;
@@ -217,4 +276,37 @@ fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
 /// Appends the objects as `kustomize build` prints them: documents separated by `---`.
 pub fn write_yaml<'a>(objects: impl IntoIterator<Item = &'a RenderedObject>, out: &mut String) {
     emit_documents(objects.into_iter().map(|object| &object.value), out);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The texts in backquotes.
+    fn quoted(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn every_field_of_a_kustomization_is_in_the_table_of_files() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/render");
+        let mut fields = BTreeSet::new();
+        for row in include_str!("mod.rs").lines() {
+            let Some((names, files)) = row
+                .strip_prefix("//! | `")
+                .and_then(|row| row.split_once(" | "))
+            else {
+                continue;
+            };
+            let names = format!("`{names}");
+            fields.extend(quoted(&names).into_iter().map(str::to_owned));
+            for file in quoted(files) {
+                assert!(here.join(file).is_file(), "there is no {file}");
+            }
+        }
+        let known = super::kustomization::CONTENT_FIELDS;
+        let known: BTreeSet<String> = known.iter().map(|field| (*field).to_owned()).collect();
+        assert_eq!(fields, known);
+    }
 }

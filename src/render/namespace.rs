@@ -5,10 +5,11 @@ use super::Transformer;
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::fields::{replace_string, set_string, text};
-use super::fieldspec::FieldSpec;
+use super::fieldspec::{ByKind, FieldSpec};
 use super::limits::MAX_NAMESPACE_CHARS;
 use super::resource::Resource;
 use super::resources::Resources;
+use super::scope::is_cluster_scoped;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Mapping, Node};
 
@@ -44,9 +45,11 @@ impl Transformer for Namespace {
                 format!("the namespace has more than {MAX_NAMESPACE_CHARS} characters"),
             ));
         }
+        let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut() {
             resource.remember_id();
-            self.set(resource).map_err(|e| {
+            let specs = by_kind.of(resource.kind_ref());
+            self.set(resource, &specs).map_err(|e| {
                 e.about(resource.id())
                     .on_line(resource.source.line.unwrap_or(0))
                     .within(&resource.source.path)
@@ -57,37 +60,35 @@ impl Transformer for Namespace {
 }
 
 impl Namespace {
-    /// Sets it in one object.
+    /// Sets it in one object, with the specs of its kind.
     ///
     /// # Errors
     /// Where a field for it is no scalar.
-    pub fn set(&self, resource: &mut Resource) -> Result<()> {
-        let gvk = resource.gvk();
-        if !resource.id().cluster_scoped {
+    pub fn set(&self, resource: &mut Resource, specs: &[&FieldSpec]) -> Result<()> {
+        let kind = resource.kind_ref();
+        let is_core = kind.group.is_empty() && kind.version == "v1";
+        let is_binding = matches!(kind.kind, "RoleBinding" | "ClusterRoleBinding");
+        if !is_cluster_scoped(kind) {
             self.set_metadata(&mut resource.object);
         }
-        let is_binding = matches!(gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding");
         if is_binding {
             self.set_subjects(&mut resource.object)?;
         }
-        let api_version = gvk.api_version();
-        let specs: Vec<FieldSpec> = self
-            .specs
+        let specs: Vec<&FieldSpec> = specs
             .iter()
+            .copied()
             .filter(|spec| match spec.path.as_str() {
                 "metadata/namespace" => false,
-                "metadata/name" => api_version == "v1",
+                "metadata/name" => is_core,
                 "subjects/namespace" => {
                     !is_binding
                         || !matches!(spec.gvk.kind.as_str(), "RoleBinding" | "ClusterRoleBinding")
                 }
                 _ => true,
             })
-            .cloned()
             .collect();
         visit_all(
             &mut resource.object,
-            &gvk,
             &specs,
             Make::Scalar,
             &mut |node| match node {

@@ -7,7 +7,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::identity::Identity;
+use super::identity::KindRef;
 use crate::object::Gvk;
 
 /// How `sortOptions` or `--reorder` wants it.
@@ -87,17 +87,17 @@ impl Ranks {
     /// Compares two kinds as kustomize sorts its tables: `Namespace` is no exception here.
     pub fn compare_plain(&self, left: &Gvk, right: &Gvk) -> Ordering {
         let rank = self.of(&left.kind).cmp(&self.of(&right.kind));
-        rank.then_with(|| group_version_kind(left).cmp(&group_version_kind(right)))
+        rank.then_with(|| group_version_kind(left.into()).cmp(&group_version_kind(right.into())))
     }
 
-    /// What an object is sorted by.
-    pub fn key(&self, id: &Identity) -> SortKey {
+    /// What an object is sorted by; the namespace is the written one.
+    pub fn key(&self, kind: KindRef<'_>, namespace: &str, name: &str) -> SortKey {
         SortKey {
-            rank: self.of(&id.gvk.kind),
-            kind: group_version_kind(&id.gvk),
-            object: kind_namespace_name(id),
-            is_namespace: id.gvk.kind == "Namespace",
-            is_core: id.gvk.group.is_empty(),
+            rank: self.of(kind.kind),
+            kind: group_version_kind(kind),
+            object: kind_namespace_name(kind, namespace, name),
+            is_namespace: kind.kind == "Namespace",
+            is_core: kind.group.is_empty(),
         }
     }
 }
@@ -129,61 +129,53 @@ fn or<'a>(text: &'a str, placeholder: &'a str) -> &'a str {
     if text.is_empty() { placeholder } else { text }
 }
 
-fn group_version_kind(gvk: &Gvk) -> String {
+fn group_version_kind(kind: KindRef<'_>) -> String {
     [
-        or(&gvk.group, "~G"),
-        or(&gvk.version, "~V"),
-        or(&gvk.kind, "~K"),
+        or(kind.group, "~G"),
+        or(kind.version, "~V"),
+        or(kind.kind, "~K"),
     ]
     .join("_")
 }
 
-fn kind_namespace_name(id: &Identity) -> String {
+fn kind_namespace_name(kind: KindRef<'_>, namespace: &str, name: &str) -> String {
     let kind = [
-        or(&id.gvk.kind, "[noKind]"),
-        or(&id.gvk.version, "[noVer]"),
-        or(&id.gvk.group, "[noGrp]"),
+        or(kind.kind, "[noKind]"),
+        or(kind.version, "[noVer]"),
+        or(kind.group, "[noGrp]"),
     ]
     .join(".");
-    [kind.as_str(), or(&id.namespace, "~X"), or(&id.name, "~N")].join("|")
+    [kind.as_str(), or(namespace, "~X"), or(name, "~N")].join("|")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn id(api_version: &str, kind: &str, name: &str) -> Identity {
-        Identity::new(Gvk::from_api_version(api_version, kind), "", name)
+    fn key(api_version: &str, kind: &str, name: &str) -> SortKey {
+        Ranks::default().key(KindRef::new(api_version, kind), "", name)
     }
 
     #[test]
     fn namespaces_come_first_and_webhooks_last() {
-        let ranks = Ranks::default();
-        let webhook = id(
+        let webhook = key(
             "admissionregistration.k8s.io/v1",
             "ValidatingWebhookConfiguration",
             "w",
         );
-        let mut ids = [webhook, id("v1", "Pod", "p"), id("v1", "Namespace", "n")];
-        ids.sort_by(|a, b| ranks.key(a).compare(&ranks.key(b)));
-        let kinds: Vec<_> = ids.iter().map(|i| i.gvk.kind.as_str()).collect();
-        assert_eq!(
-            kinds,
-            ["Namespace", "Pod", "ValidatingWebhookConfiguration"]
-        );
+        let (pod, namespace) = (key("v1", "Pod", "p"), key("v1", "Namespace", "n"));
+        assert!(namespace.compare(&pod).is_lt() && pod.compare(&webhook).is_lt());
     }
 
     #[test]
     fn an_empty_group_sorts_behind_every_named_one() {
-        let ranks = Ranks::default();
-        let (foo, pod) = (id("zzz.io/v1", "Foo", "f"), id("v1", "Pod", "p"));
-        assert!(ranks.key(&foo).compare(&ranks.key(&pod)).is_lt());
+        let (foo, pod) = (key("zzz.io/v1", "Foo", "f"), key("v1", "Pod", "p"));
+        assert!(foo.compare(&pod).is_lt());
     }
 
     #[test]
     fn numbers_in_names_have_no_meaning() {
-        let ranks = Ranks::default();
-        let (ten, nine) = (id("v1", "Pod", "a10"), id("v1", "Pod", "a9"));
-        assert!(ranks.key(&ten).compare(&ranks.key(&nine)).is_lt());
+        let (ten, nine) = (key("v1", "Pod", "a10"), key("v1", "Pod", "a9"));
+        assert!(ten.compare(&nine).is_lt());
     }
 }

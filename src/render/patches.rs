@@ -84,12 +84,12 @@ impl Target {
         if resource.deleted {
             return false;
         }
-        let (first, now) = (resource.original_id(), resource.id());
         let matcher = &self.matcher;
-        (matcher.matches_namespace(first.effective_namespace())
-            || matcher.matches_namespace(now.effective_namespace()))
-            && (matcher.matches_name(&first.name) || matcher.matches_name(&now.name))
-            && matcher.matches_kind(&now.gvk)
+        matcher.matches_kind(resource.kind_ref())
+            && (matcher.matches_name(resource.original_name())
+                || matcher.matches_name(resource.name()))
+            && (matcher.matches_namespace(resource.original_namespace())
+                || matcher.matches_namespace(resource.effective_namespace()))
             && matches_maps(matcher, resource)
     }
 }

@@ -1,6 +1,8 @@
 //! `generators`, `transformers` and `validators`: kustomize's builtin plugins with configurations of
 //! their own. Every other plugin would have to be run, and is refused.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::Transformer;
@@ -203,10 +205,11 @@ fn configurations(
                     resource.source.line = (line > 0).then_some(line);
                     if build.tracks_origin() {
                         let file = layer.origin_file();
-                        resource.trail.origin = Some(Origin {
+                        let origin = Origin {
                             path: file,
                             ..Origin::default()
-                        });
+                        };
+                        resource.trail.origin = Some(origin.into());
                     }
                     all.resources.append(resource)?;
                 }
@@ -249,10 +252,10 @@ fn forbidden(kind: &str) -> Error {
     .hint("run it in CI and commit what it prints; builtin plugins have `apiVersion: builtin`")
 }
 
-fn plugin_origin(resource: &Resource) -> Option<Origin> {
+fn plugin_origin(resource: &Resource) -> Option<Arc<Origin>> {
     let origin = resource.trail.origin.as_ref()?;
     let id = resource.id();
-    Some(Origin {
+    Some(Arc::new(Origin {
         path: String::new(),
         configured_in: origin.path.clone(),
         configured_by: Some(Plugin {
@@ -261,7 +264,7 @@ fn plugin_origin(resource: &Resource) -> Option<Origin> {
             name: id.name,
             namespace: id.namespace,
         }),
-    })
+    }))
 }
 
 /// Decodes a configuration. Unknown fields are ignored, as in kustomize.
@@ -346,7 +349,7 @@ fn make(kind: &str, record: &Record<'_>, layer: &Layer<'_>) -> Result<Box<dyn Tr
                 .map(|r| image(&r))
                 .unwrap_or_default();
             Box::new(Images {
-                rule: ImageRule::new(change)?,
+                rules: vec![ImageRule::new(change)?],
                 specs: specs(record),
             })
         }

@@ -1,5 +1,7 @@
 //! `buildMetadata`: where an object comes from and what it went through, as annotations.
 
+use std::sync::Arc;
+
 use super::resources::Resources;
 use crate::yaml::{Mapping, Node};
 
@@ -105,7 +107,7 @@ pub(super) fn join(base: &str, path: &str) -> String {
 }
 
 /// After a transformer: objects without origin were made by it, all others went through it.
-pub(super) fn record(resources: &mut Resources, transformer: &Origin) {
+pub(super) fn record(resources: &mut Resources, transformer: &Arc<Origin>) {
     for resource in resources.iter_mut_keeping_ids() {
         resource.trail.annotated = true;
         match &resource.trail.origin {

@@ -293,7 +293,7 @@ fn part(node: &Node, options: &FieldOptions) -> Result<Node> {
         .and_then(|i| parts.nth(i));
     match part {
         Some(part) => Ok(Scalar {
-            text: part.to_owned(),
+            text: part.into(),
             ..scalar.clone()
         }
         .into()),
@@ -378,8 +378,7 @@ fn set(node: &mut Node, value: &Node, options: &FieldOptions) -> Result<()> {
     };
     let mut new = raw_text(value).to_owned();
     if !options.delimiter.is_empty() {
-        let old = field.text.clone();
-        let mut parts: Vec<&str> = old.split(&options.delimiter).collect();
+        let mut parts: Vec<&str> = field.text.split(&options.delimiter).collect();
         let piece = text(value);
         match usize::try_from(options.index) {
             Err(_) => parts.insert(0, piece),
@@ -398,10 +397,10 @@ fn raw_text(node: &Node) -> &str {
 }
 
 /// Sets the text and leaves the type: text in a field with a number fails when it is printed.
-pub(super) fn set_keeping_type(field: &mut Scalar, text: String) {
+fn set_keeping_type(field: &mut Scalar, text: String) {
     let is_new = field.line == 0 && field.text.is_empty() && field.tag.is_none();
     let old = tag(field);
-    field.text = text;
+    field.text = text.into();
     if !is_new && tag(field) != old {
         field.tag = Some(old.into());
     }

@@ -33,14 +33,12 @@ impl Transformer for Replicas {
                     continue;
                 }
                 found = true;
-                let gvk = resource.gvk();
-                visit(
-                    &mut resource.object,
-                    &gvk,
-                    spec,
-                    Make::Scalar,
-                    &mut |node| self.set(node),
-                )
+                if !resource.kind_ref().is_selected(&spec.gvk) {
+                    continue;
+                }
+                visit(&mut resource.object, spec, Make::Scalar, &mut |node| {
+                    self.set(node)
+                })
                 .map_err(|e| e.about(resource.id()))?;
             }
         }

@@ -1,12 +1,15 @@
 //! One object during a build, with what has to be remembered of it. kustomize keeps this in
 //! annotations of the object; here it is at its side, so that it can never leak.
 
+use std::sync::Arc;
+
 use crate::object::Gvk;
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Mapping, Node, Text};
 
 use super::fields::{metadata_text, set_metadata_text, text};
-use super::identity::Identity;
+use super::identity::{Identity, Key, KindRef, effective_namespace};
 use super::provenance::Origin;
+use super::scope::is_cluster_scoped;
 use super::{Generated, Source};
 
 /// One object during a build.
@@ -30,9 +33,9 @@ pub(super) struct Trail {
     /// Earlier names, oldest first.
     pub past: Vec<Past>,
     /// Prefixes that the name got, innermost first.
-    pub prefixes: Vec<String>,
+    pub prefixes: Vec<Text>,
     /// Suffixes that the name got, innermost first.
-    pub suffixes: Vec<String>,
+    pub suffixes: Vec<Text>,
     /// Whether the name gets a hash of the content.
     pub needs_hash: bool,
     /// What the generator does with an object that is there already.
@@ -40,9 +43,9 @@ pub(super) struct Trail {
     /// Vars that take their value from here.
     pub vars: Vec<String>,
     /// Where it comes from, while `buildMetadata` asks for it.
-    pub origin: Option<Origin>,
+    pub origin: Option<Arc<Origin>>,
     /// The transformers it went through, while `buildMetadata` asks for them.
-    pub transformations: Vec<Origin>,
+    pub transformations: Vec<Arc<Origin>>,
     /// Whether kustomize would have written an internal annotation by now. It shows in one place:
     /// JSON patches find `metadata.annotations` then.
     pub annotated: bool,
@@ -52,11 +55,24 @@ pub(super) struct Trail {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Past {
     /// The effective namespace of that time.
-    pub namespace: String,
+    pub namespace: Text,
     /// The name.
-    pub name: String,
+    pub name: Text,
     /// The kind.
-    pub kind: String,
+    pub kind: Text,
+}
+
+impl Past {
+    /// The kind of that time, with the group and version of now.
+    pub fn kind_ref<'a>(&'a self, now: KindRef<'a>) -> KindRef<'a> {
+        let kind = self.kind.as_str();
+        KindRef { kind, ..now }
+    }
+
+    /// The namespace that counted, `default` where none was.
+    fn effective_namespace(&self) -> &str {
+        effective_namespace(false, &self.namespace)
+    }
 }
 
 /// What a generator does with an object of its name that is there already.
@@ -93,6 +109,59 @@ impl Resource {
             generated: None,
             deleted: false,
         }
+    }
+
+    /// Group, version and kind, as they stand in the object.
+    pub fn kind_ref(&self) -> KindRef<'_> {
+        kind_ref(&self.object)
+    }
+
+    /// The first kind; the apiVersion is the present one.
+    pub fn original_kind_ref(&self) -> KindRef<'_> {
+        let now = self.kind_ref();
+        let first = self.trail.past.first();
+        first.map_or(now, |past| past.kind_ref(now))
+    }
+
+    /// The namespace that counts.
+    pub fn effective_namespace(&self) -> &str {
+        effective_namespace(is_cluster_scoped(self.kind_ref()), self.namespace())
+    }
+
+    /// The first name.
+    pub fn original_name(&self) -> &str {
+        let first = self.trail.past.first();
+        first.map_or_else(|| self.name(), |past| past.name.as_str())
+    }
+
+    /// The namespace that counted first.
+    pub fn original_namespace(&self) -> &str {
+        let first = self.trail.past.first();
+        first.map_or_else(
+            || self.effective_namespace(),
+            |past| past.effective_namespace(),
+        )
+    }
+
+    /// The present identity, for indexes.
+    pub fn key(&self) -> Key<'_> {
+        let kind = self.kind_ref();
+        Key {
+            kind,
+            namespace: effective_namespace(is_cluster_scoped(kind), self.namespace()),
+            name: self.name(),
+        }
+    }
+
+    /// Earlier identities and the present one, for indexes.
+    pub fn all_keys(&self) -> impl Iterator<Item = Key<'_>> {
+        let now = self.kind_ref();
+        let past = self.trail.past.iter().map(move |past| Key {
+            kind: past.kind_ref(now),
+            namespace: past.effective_namespace(),
+            name: &past.name,
+        });
+        past.chain([self.key()])
     }
 
     /// Group, version and kind.
@@ -133,20 +202,12 @@ impl Resource {
         let now = self.gvk();
         let past = |past: &Past| {
             let gvk = Gvk {
-                kind: past.kind.clone(),
+                kind: past.kind.as_str().to_owned(),
                 ..now.clone()
             };
             Identity::past(gvk, &past.namespace, &past.name)
         };
         self.trail.past.iter().map(past).collect()
-    }
-
-    /// The first identity.
-    pub fn original_id(&self) -> Identity {
-        self.past_ids()
-            .into_iter()
-            .next()
-            .unwrap_or_else(|| self.id())
     }
 
     /// Earlier identities and the present one.
@@ -167,12 +228,14 @@ impl Resource {
 
     /// Remembers the present identity, which is about to change.
     pub fn remember_id(&mut self) {
-        let id = self.id();
-        self.trail.past.push(Past {
-            namespace: id.effective_namespace().to_owned(),
-            name: id.name,
-            kind: id.gvk.kind,
-        });
+        let past = Past {
+            namespace: self.effective_namespace().into(),
+            name: self.name().into(),
+            kind: self.kind().into(),
+        };
+        // Few are to come: the usual growth would take several times the memory.
+        self.trail.past.reserve_exact(1);
+        self.trail.past.push(past);
         self.trail.annotated = true;
     }
 
@@ -190,8 +253,13 @@ impl Resource {
 
 /// Group, version and kind of an object.
 pub(super) fn gvk(object: &Mapping) -> Gvk {
+    kind_ref(object).to_gvk()
+}
+
+/// Group, version and kind, as they stand in an object.
+pub(super) fn kind_ref(object: &Mapping) -> KindRef<'_> {
     let field = |key| object.get(key).map_or("", text);
-    Gvk::from_api_version(field("apiVersion"), field("kind"))
+    KindRef::new(field("apiVersion"), field("kind"))
 }
 
 /// Labels or annotations as texts, in their order.

@@ -1,22 +1,28 @@
 //! The objects that a layer has accumulated, in order, with the indexes by which they are found.
 //! kustomize scans the whole list for each look-up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::error::{Error, Reason, Result};
-use super::identity::{Identity, Key};
+use super::fields::text;
+use super::identity::Identity;
+use super::index::Index;
 use super::limits::MAX_OBJECTS;
 use super::order::Ranks;
 use super::resource::Resource;
+use crate::yaml::Text;
 
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when
 /// identities may have changed.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     list: Vec<Resource>,
-    present: Option<HashSet<Key>>,
-    any: Option<HashMap<Key, Vec<usize>>>,
-    names: Option<HashMap<String, Vec<usize>>>,
+    /// By present identity.
+    present: Option<Index>,
+    /// By every identity, present or past.
+    any: Option<Index>,
+    /// By every name, present or past.
+    names: Option<Index>,
     has_deleted: bool,
 }
 
@@ -26,7 +32,6 @@ impl Resources {
     /// # Errors
     /// Where one with the same identity is there already.
     pub fn append(&mut self, resource: Resource) -> Result<()> {
-        let id = resource.id();
         if self.list.len() >= MAX_OBJECTS {
             return Err(Error::new(
                 Reason::LimitExceeded,
@@ -34,19 +39,26 @@ impl Resources {
             )
             .hint("split the application"));
         }
-        if !self.present().insert(id.key()) {
-            return Err(duplicate(&resource, &id));
-        }
         let place = self.list.len();
-        if let Some(index) = &mut self.any {
-            for id in resource.all_ids() {
-                add(index.entry(id.key()).or_default(), place);
+        let list = &self.list;
+        let present = self.present.get_or_insert_with(|| {
+            let mut index = Index::default();
+            for (i, resource) in list.iter().enumerate().filter(|(_, r)| !r.deleted) {
+                index.add(resource.key(), i);
             }
+            index
+        });
+        let key = resource.key();
+        let mut same_hash = present.find(key).iter().map(|i| &list[*i]);
+        if same_hash.any(|other| !other.deleted && other.key() == key) {
+            return Err(duplicate(&resource));
+        }
+        present.add(key, place);
+        if let Some(index) = &mut self.any {
+            resource.all_keys().for_each(|key| index.add(key, place));
         }
         if let Some(index) = &mut self.names {
-            for name in resource.all_names() {
-                add(index.entry(name.to_owned()).or_default(), place);
-            }
+            resource.all_names().for_each(|name| index.add(name, place));
         }
         self.list.push(resource);
         Ok(())
@@ -60,6 +72,22 @@ impl Resources {
         resources
             .into_iter()
             .try_for_each(|resource| self.append(resource))
+    }
+
+    /// Appends the objects of another layer in order.
+    ///
+    /// # Errors
+    /// As [`Resources::append`].
+    pub fn absorb(&mut self, mut other: Self) -> Result<()> {
+        if !self.list.is_empty() {
+            return self.append_all(other.into_vec());
+        }
+        other.drop_deleted();
+        if other.present.is_none() {
+            other.check_unique()?;
+        }
+        *self = other;
+        Ok(())
     }
 
     /// Puts an object in the place of another.
@@ -108,12 +136,12 @@ impl Resources {
         index: usize,
         change: impl FnOnce(&mut Resource) -> Result<()>,
     ) -> Result<()> {
-        let before = self.list[index].id();
+        let before = OwnKey::of(&self.list[index]);
         change(&mut self.list[index])?;
         if self.list[index].deleted {
             self.has_deleted = true;
             self.present = None;
-        } else if self.list[index].id() != before {
+        } else if OwnKey::of(&self.list[index]) != before {
             self.forget();
         }
         Ok(())
@@ -143,10 +171,22 @@ impl Resources {
 
     /// Puts them into the order of `ranks`.
     pub fn sort(&mut self, ranks: &Ranks) {
-        let list = std::mem::take(&mut self.list);
-        let mut keyed: Vec<_> = list.into_iter().map(|r| (ranks.key(&r.id()), r)).collect();
+        let key = |r: &Resource| ranks.key(r.kind_ref(), r.namespace(), r.name());
+        let mut keyed: Vec<_> = self.list.iter().map(key).zip(0..).collect();
         keyed.sort_by(|(a, _), (b, _)| a.compare(b));
-        self.list = keyed.into_iter().map(|(_, resource)| resource).collect();
+        let mut target: Vec<usize> = vec![0; keyed.len()];
+        for (to, (_, from)) in keyed.into_iter().enumerate() {
+            let from: usize = from;
+            target[from] = to;
+        }
+        // Objects are large: each moves once, and no second list of them is made.
+        for i in 0..target.len() {
+            while target[i] != i {
+                let to = target[i];
+                self.list.swap(i, to);
+                target.swap(i, to);
+            }
+        }
         self.forget();
     }
 
@@ -157,9 +197,8 @@ impl Resources {
     pub fn check_unique(&mut self) -> Result<()> {
         let mut seen = HashSet::new();
         for resource in self.iter() {
-            let id = resource.id();
-            if !seen.insert(id.key()) {
-                return Err(duplicate(resource, &id));
+            if !seen.insert(resource.key()) {
+                return Err(duplicate(resource));
             }
         }
         Ok(())
@@ -169,50 +208,31 @@ impl Resources {
     pub fn with_any_id(&mut self, id: &Identity) -> Vec<usize> {
         let list = &self.list;
         let index = self.any.get_or_insert_with(|| {
-            let mut index: HashMap<Key, Vec<usize>> = HashMap::new();
+            let mut index = Index::default();
             for (i, resource) in list.iter().enumerate() {
-                for id in resource.all_ids() {
-                    add(index.entry(id.key()).or_default(), i);
-                }
+                resource.all_keys().for_each(|key| index.add(key, i));
             }
             index
         });
-        let found = index.get(&id.key()).map_or(&[][..], Vec::as_slice);
-        found
-            .iter()
-            .copied()
-            .filter(|i| !list[*i].deleted)
-            .collect()
+        let key = id.key();
+        let is_it = |r: &Resource| !r.deleted && r.all_keys().any(|have| have == key);
+        let found = index.find(key).iter().copied();
+        found.filter(|i| is_it(&list[*i])).collect()
     }
 
     /// The objects that have or had this name.
     pub fn with_any_name(&mut self, name: &str) -> Vec<usize> {
         let list = &self.list;
         let index = self.names.get_or_insert_with(|| {
-            let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+            let mut index = Index::default();
             for (i, resource) in list.iter().enumerate() {
-                for name in resource.all_names() {
-                    add(index.entry(name.to_owned()).or_default(), i);
-                }
+                resource.all_names().for_each(|name| index.add(name, i));
             }
             index
         });
-        let found = index.get(name).map_or(&[][..], Vec::as_slice);
-        found
-            .iter()
-            .copied()
-            .filter(|i| !list[*i].deleted)
-            .collect()
-    }
-
-    fn present(&mut self) -> &mut HashSet<Key> {
-        let list = &self.list;
-        self.present.get_or_insert_with(|| {
-            list.iter()
-                .filter(|r| !r.deleted)
-                .map(|r| r.id().key())
-                .collect()
-        })
+        let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
+        let found = index.find(name).iter().copied();
+        found.filter(|i| is_it(&list[*i])).collect()
     }
 
     fn forget(&mut self) {
@@ -222,16 +242,27 @@ impl Resources {
     }
 }
 
-fn add(indexes: &mut Vec<usize>, i: usize) {
-    if indexes.last() != Some(&i) {
-        indexes.push(i);
+/// An identity as it was before a change: apiVersion, kind, namespace that counts, and name.
+#[derive(PartialEq, Eq)]
+struct OwnKey([Text; 4]);
+
+impl OwnKey {
+    fn of(resource: &Resource) -> Self {
+        let api_version = resource.object.get("apiVersion").map_or("", text);
+        let texts = [
+            api_version,
+            resource.kind(),
+            resource.effective_namespace(),
+            resource.name(),
+        ];
+        Self(texts.map(Text::from))
     }
 }
 
-fn duplicate(resource: &Resource, id: &Identity) -> Error {
+fn duplicate(resource: &Resource) -> Error {
     Error::failed("there are two objects with this kind, name and namespace")
         .hint("remove one of them, or keep them apart with a namePrefix; no namespace means `default`")
-        .about(id)
+        .about(resource.id())
         .on_line(resource.source.line.unwrap_or(0))
         .within(&resource.source.path)
 }

@@ -2,7 +2,7 @@
 //! from the OpenAPI document of Kubernetes 1.21 that it carries. Every other kind counts as
 //! namespaced, also a newer built-in one and every custom resource.
 
-use crate::object::Gvk;
+use super::identity::KindRef;
 
 /// The namespace that identities of cluster-scoped objects carry in kustomize's bookkeeping.
 pub const NOT_A_NAMESPACE: &str = "_non_namespaceable_";
@@ -59,10 +59,8 @@ const CLUSTER_SCOPED: &[(&str, &[&str], &[&str])] = &[
 ];
 
 /// Whether objects of this kind certainly live outside namespaces.
-pub fn is_cluster_scoped(gvk: &Gvk) -> bool {
+pub(super) fn is_cluster_scoped(kind: KindRef<'_>) -> bool {
     CLUSTER_SCOPED.iter().any(|(group, versions, kinds)| {
-        *group == gvk.group
-            && versions.contains(&gvk.version.as_str())
-            && kinds.contains(&gvk.kind.as_str())
+        *group == kind.group && versions.contains(&kind.version) && kinds.contains(&kind.kind)
     })
 }

@@ -2,10 +2,9 @@
 //! replacements do.
 
 use super::error::{Error, Reason, Result};
-use super::identity::Identity;
+use super::identity::{Identity, KindRef};
 use super::label_selector::LabelSelector;
 use super::limits::{MAX_MATCHED_BYTES, MAX_PATTERN_BYTES, MAX_PATTERN_CHARS};
-use crate::object::Gvk;
 use regex_lite::{Regex, RegexBuilder};
 
 /// The fields of a `target`, `select` or `reject`, as written.
@@ -93,10 +92,10 @@ impl Matcher {
     }
 
     /// Whether the kind matches.
-    pub fn matches_kind(&self, gvk: &Gvk) -> bool {
-        self.group.matches(&gvk.group)
-            && self.version.matches(&gvk.version)
-            && self.kind.matches(&gvk.kind)
+    pub fn matches_kind(&self, kind: KindRef<'_>) -> bool {
+        self.kind.matches(kind.kind)
+            && self.group.matches(kind.group)
+            && self.version.matches(kind.version)
     }
 
     /// Whether the name matches.
@@ -111,7 +110,7 @@ impl Matcher {
 
     /// Whether kind, name and the namespace as written match: how replacements look at identities.
     pub fn matches_identity(&self, id: &Identity) -> bool {
-        self.matches_kind(&id.gvk)
+        self.matches_kind((&id.gvk).into())
             && self.matches_name(&id.name)
             && self.matches_namespace(&id.namespace)
     }

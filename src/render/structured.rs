@@ -3,12 +3,10 @@
 
 use super::error::{Error, Result};
 use super::field_path::{Create, visit};
-use super::fields::{is_string, needs_quotes};
+use super::fields::{is_string, needs_quotes, tag};
 use super::go_json;
-use super::replacements::set_keeping_type;
-use crate::yaml::{
-    Duplicates, Mapping, Node, Resolver, Scalar, Style, read_first_document, resolve,
-};
+use super::structured_yaml::write_document;
+use crate::yaml::{Duplicates, Node, Resolver, Scalar, Style, read_first_document, resolve};
 
 /// Sets the value inside of a text. False where the path does not go into one, or where nothing was
 /// found in it: the ordinary way is tried then.
@@ -25,7 +23,7 @@ pub(super) fn set(
     let Some((scalar, rest)) = text_on_the_way(root, path) else {
         return Ok(false);
     };
-    let original = scalar.text.clone();
+    let original = scalar.text.as_str().to_owned();
     let Ok(Some(mut tree)) = read_first_document(original.as_bytes()) else {
         return Ok(false);
     };
@@ -39,14 +37,12 @@ pub(super) fn set(
         if let (Node::Scalar(field), Node::Scalar(value)) = (&*node, value) {
             edits.push(Edit {
                 old: field.clone(),
-                new: value.text.clone(),
+                new: value.text.as_str().to_owned(),
             });
         }
         match (&mut *node, value) {
-            (Node::Scalar(field), Node::Scalar(value)) => {
-                set_keeping_type(field, value.text.clone());
-            }
-            (Node::Scalar(field), _) => set_keeping_type(field, String::new()),
+            (Node::Scalar(field), Node::Scalar(value)) => set_text(field, &value.text),
+            (Node::Scalar(field), _) => set_text(field, ""),
             (_, value) => *node = value.clone(),
         }
         Ok(())
@@ -66,7 +62,7 @@ pub(super) fn set(
     let Some(text) = spliced.or_else(|| printed(&tree, &original)) else {
         return Ok(false);
     };
-    scalar.text = text;
+    scalar.text = text.into();
     Ok(true)
 }
 
@@ -76,11 +72,11 @@ struct Edit {
     new: String,
 }
 
-/// YAML with comments or flow style, in which single scalars were changed in place: printing the
-/// tree would lose both. None where the text is neither, or a scalar cannot be found in it.
+/// YAML with comments, in which single scalars were changed in place: printing the tree would lose
+/// them. None where there are none, or a scalar cannot be found in the text.
 fn splice(original: &str, edits: &[Edit]) -> Option<String> {
     let is_json = original.trim_start().starts_with(['{', '[']);
-    if is_json || !original.contains(['#', '{', '[']) {
+    if is_json || !original.contains('#') {
         return None;
     }
     let mut lines: Vec<String> = original.lines().map(str::to_owned).collect();
@@ -96,7 +92,7 @@ fn splice(original: &str, edits: &[Edit]) -> Option<String> {
                 } else {
                     new.clone()
                 };
-                fits.then_some((old.text.clone(), to))?
+                fits.then_some((old.text.as_str().to_owned(), to))?
             }
             Style::DoubleQuoted => {
                 let json = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
@@ -175,71 +171,22 @@ fn printed(tree: &Node, original: &str) -> Option<String> {
         return Some(print(&value));
     }
     let mut out = String::new();
-    block(tree, 0, &mut out);
+    write_document(tree, &mut out);
     Some(out.trim().to_owned())
 }
 
-/// YAML in block style, scalars as they were written, without comments.
-fn block(node: &Node, indent: usize, out: &mut String) {
-    match node {
-        Node::Mapping(mapping) if !mapping.is_empty() => {
-            out.push('\n');
-            fields(mapping, indent, out);
-        }
-        Node::Sequence(list) if !list.items.is_empty() => {
-            out.push('\n');
-            for item in &list.items {
-                out.extend(std::iter::repeat_n(' ', indent));
-                out.push('-');
-                let mut inner = String::new();
-                match item {
-                    Node::Mapping(mapping) if !mapping.is_empty() => {
-                        fields(mapping, indent + 2, &mut inner);
-                        out.push(' ');
-                        out.push_str(inner.trim_start());
-                    }
-                    other => block(other, indent + 2, out),
-                }
-            }
-        }
-        Node::Mapping(_) => out.push_str(" {}\n"),
-        Node::Sequence(_) => out.push_str(" []\n"),
-        Node::Scalar(scalar) => {
-            out.push(' ');
-            out.push_str(&scalar_text(scalar, indent));
-            out.push('\n');
-        }
+/// Sets the text of a field, which keeps its type: in quotes where that is a string, with its tag
+/// where it is anything else.
+fn set_text(field: &mut Scalar, text: &str) {
+    let old = tag(field);
+    let is_tagged = field.tag.is_some();
+    field.text = text.into();
+    if is_tagged || tag(field) == old {
+        return;
     }
-}
-
-fn fields(mapping: &Mapping, indent: usize, out: &mut String) {
-    for (key, value) in &mapping.entries {
-        out.extend(std::iter::repeat_n(' ', indent));
-        out.push_str(&scalar_text(key, indent));
-        out.push(':');
-        let deeper = if matches!(value, Node::Sequence(_)) {
-            indent
-        } else {
-            indent + 2
-        };
-        block(value, deeper, out);
-    }
-}
-
-fn scalar_text(scalar: &Scalar, indent: usize) -> String {
-    match scalar.style {
-        Style::Plain => scalar.text.clone(),
-        Style::SingleQuoted => format!("'{}'", scalar.text.replace('\'', "''")),
-        Style::DoubleQuoted => serde_json::Value::String(scalar.text.clone()).to_string(),
-        Style::Literal | Style::Folded => {
-            let pad = " ".repeat(indent);
-            let chomp = if scalar.text.ends_with('\n') { "" } else { "-" };
-            let lines: Vec<_> = scalar
-                .text
-                .lines()
-                .map(|line| format!("{pad}{line}"))
-                .collect();
-            format!("|{chomp}\n{}", lines.join("\n"))
-        }
+    if old == "!!str" {
+        field.style = Style::DoubleQuoted;
+    } else {
+        field.tag = Some(old.into());
     }
 }

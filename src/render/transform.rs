@@ -24,6 +24,8 @@ pub(super) struct Step {
     pub field: &'static str,
     /// The entry of the field.
     pub index: Option<usize>,
+    /// How many of kustomize's transformers it is: each leaves its name in the annotations.
+    pub count: usize,
 }
 
 /// All transformers of a kustomization, in kustomize's order.
@@ -67,6 +69,7 @@ impl List<'_> {
             plugin,
             field,
             index,
+            count: 1,
         });
     }
 
@@ -191,14 +194,19 @@ impl List<'_> {
     }
 
     fn images(&mut self, config: &FieldConfig) -> Result<()> {
+        let mut rules = Vec::new();
         for (i, entry) in self.layer.file.images.iter().enumerate() {
             let rule = ImageRule::new(entry.clone())
                 .map_err(|e| self.layer.place(e, "images", Some(i)))?;
-            let transformer = Images {
-                rule,
-                specs: config.images.clone(),
-            };
-            self.push(transformer, "ImageTagTransformer", "images", Some(i));
+            rules.push(rule);
+        }
+        if !rules.is_empty() {
+            let (count, specs) = (rules.len(), config.images.clone());
+            let transformer = Images { rules, specs };
+            self.push(transformer, "ImageTagTransformer", "images", None);
+            if let Some(step) = self.steps.last_mut() {
+                step.count = count;
+            }
         }
         Ok(())
     }

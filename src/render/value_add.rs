@@ -113,7 +113,7 @@ impl Transformer for ValueAdd {
                             subjects: Subjects::Default,
                             unset_only: false,
                         }
-                        .set(resource);
+                        .set(resource, &[]);
                     }
                     let mut root = Node::Mapping(std::mem::take(&mut resource.object));
                     let path = split_path(&target.path, '/');

@@ -8,13 +8,13 @@ use super::error::{Error, Reason, Result};
 use super::expand::expand;
 use super::field_path;
 use super::fields::{is_string, type_name};
-use super::fieldspec::FieldSpec;
+use super::fieldspec::{ByKind, FieldSpec};
 use super::identity::Identity;
 use super::kustomization::VarEntry;
 use super::limits::MAX_OBJECT_BYTES;
 use super::meter::Meter;
 use super::resources::Resources;
-use super::walk::{Make, visit};
+use super::walk::{Make, visit_all};
 use crate::yaml::{Node, Resolver, Scalar, resolve_scalar};
 
 /// The vars of a layer and of those below it, by name.
@@ -93,22 +93,17 @@ impl Vars {
             return Ok(());
         }
         let values = self.values(resources)?;
+        let mut by_kind = ByKind::new(specs);
         for resource in resources.iter_mut() {
-            let gvk = resource.gvk();
-            for spec in specs {
-                visit(
-                    &mut resource.object,
-                    &gvk,
-                    spec,
-                    Make::Nothing,
-                    &mut |node| replace(node, &values, meter),
-                )
-                .map_err(|e| {
-                    e.about(resource.id())
-                        .on_line(resource.source.line.unwrap_or(0))
-                        .within(&resource.source.path)
-                })?;
-            }
+            let specs = by_kind.of(resource.kind_ref());
+            visit_all(&mut resource.object, &specs, Make::Nothing, &mut |node| {
+                replace(node, &values, meter)
+            })
+            .map_err(|e| {
+                e.about(resource.id())
+                    .on_line(resource.source.line.unwrap_or(0))
+                    .within(&resource.source.path)
+            })?;
         }
         Ok(())
     }
@@ -145,10 +140,10 @@ impl Vars {
 /// The value of a field; lists and mappings count as no value at all.
 fn value_of(node: &Node) -> Value {
     match node {
-        Node::Scalar(scalar) if scalar.is_null() => Value::String(scalar.text.clone()),
+        Node::Scalar(scalar) if scalar.is_null() => Value::String(scalar.text.as_str().into()),
         Node::Scalar(scalar) => match resolve_scalar(scalar, Resolver::Kustomize) {
             Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
-            _ => Value::String(scalar.text.clone()),
+            _ => Value::String(scalar.text.as_str().into()),
         },
         _ => Value::Null,
     }

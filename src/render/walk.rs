@@ -3,9 +3,7 @@
 use super::error::{Error, Reason, Result};
 use super::fields::type_name;
 use super::fieldspec::FieldSpec;
-use super::identity::is_selected;
 use super::limits::MAX_PATH_ELEMENTS;
-use crate::object::Gvk;
 use crate::yaml::{Mapping, Node, Sequence};
 
 /// What a field becomes that is missing and asked for.
@@ -32,46 +30,40 @@ impl Make {
 /// Sets one found field.
 pub(super) type Setter<'a> = &'a mut dyn FnMut(&mut Node) -> Result<()>;
 
-/// Calls `set` for every field of `object` that one of the specs names.
+/// Calls `set` for every field of `object` that one of the specs names. They are for its kind.
 ///
 /// # Errors
 /// Where a path runs into a scalar, and whatever `set` returns.
 pub(super) fn visit_all(
     object: &mut Mapping,
-    gvk: &Gvk,
-    specs: &[FieldSpec],
+    specs: &[&FieldSpec],
     make: Make,
     set: Setter<'_>,
 ) -> Result<()> {
     specs
         .iter()
-        .try_for_each(|spec| visit(object, gvk, spec, make, set))
+        .try_for_each(|spec| visit(object, spec, make, set))
 }
 
-/// Calls `set` for every field of `object` that `spec` names, unless it is for other kinds.
+/// Calls `set` for every field of `object` that `spec` names. It is for its kind.
 ///
 /// # Errors
 /// As [`visit_all`].
 pub(super) fn visit(
     object: &mut Mapping,
-    gvk: &Gvk,
     spec: &FieldSpec,
     make: Make,
     set: Setter<'_>,
 ) -> Result<()> {
-    if !is_selected(gvk, &spec.gvk) {
-        return Ok(());
-    }
     let make = if spec.create { make } else { Make::Nothing };
-    let segments = spec.segments();
-    if segments.len() > MAX_PATH_ELEMENTS {
+    if spec.segments.len() > MAX_PATH_ELEMENTS {
         return Err(Error::new(
             Reason::LimitExceeded,
             format!("a field path has more than {MAX_PATH_ELEMENTS} elements"),
         ));
     }
     // the first segment is always the name of a field of the object
-    into_mapping(object, &segments, make, set)
+    into_mapping(object, &spec.segments, make, set)
         .map_err(|e| e.hint(format!("while looking for the field `{}`", spec.path)))
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use libyaml_safer::{Encoding, ErrorKind, Event, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{
+    Encoding, ErrorKind, Event, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle,
+};
 
-use super::{Error, Mapping, Node, Scalar, Sequence, Style, limits};
+use super::{Error, Mapping, Node, Scalar, Sequence, Style, Tag, Text, limits};
 
 /// Builds the tree of one document.
 pub(super) struct Builder<'a> {
@@ -19,6 +21,9 @@ pub(super) struct Builder<'a> {
     open: Vec<String>,
     /// Whether there may be an alias at all.
     has_alias: bool,
+    /// The entries of the open mappings, the innermost last: a finished one gets a list of its exact
+    /// size.
+    entries: Vec<(Scalar, Node)>,
     spent: &'a mut Spent,
 }
 
@@ -53,6 +58,7 @@ impl<'a> Builder<'a> {
             anchors: HashMap::new(),
             open: Vec::new(),
             has_alias: text.contains('*'),
+            entries: Vec::new(),
             spent,
         }
     }
@@ -136,18 +142,20 @@ impl<'a> Builder<'a> {
                 }
                 let tag = tag.filter(|tag| tag != "!").map(|tag| short_tag(&tag));
                 let scalar = Scalar {
-                    text: value,
+                    text: value.into(),
                     style: style_of(style),
                     tag,
                     line,
                 };
                 self.anchored(anchor, |_| Ok(scalar.into()))
             }
-            EventData::SequenceStart { anchor, .. } => self.anchored(anchor, |builder| {
-                builder.sequence(line, depth).map(Into::into)
+            EventData::SequenceStart { anchor, style, .. } => self.anchored(anchor, |builder| {
+                let flow = style == SequenceStyle::Flow;
+                builder.sequence(flow, line, depth).map(Into::into)
             }),
-            EventData::MappingStart { anchor, .. } => self.anchored(anchor, |builder| {
-                builder.mapping(line, depth).map(Into::into)
+            EventData::MappingStart { anchor, style, .. } => self.anchored(anchor, |builder| {
+                let flow = style == MappingStyle::Flow;
+                builder.mapping(flow, line, depth).map(Into::into)
             }),
             _ => Err(Error::new(line, "a value was expected")),
         }
@@ -169,26 +177,30 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn sequence(&mut self, line: u32, depth: usize) -> Result<Sequence, Error> {
+    fn sequence(&mut self, flow: bool, line: u32, depth: usize) -> Result<Sequence, Error> {
         let mut items = Vec::new();
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::SequenceEnd) {
-                return Ok(Sequence { items, line });
+                items.shrink_to_fit();
+                return Ok(Sequence { items, flow, line });
             }
             items.push(self.node(event, depth + 1)?);
         }
     }
 
-    fn mapping(&mut self, line: u32, depth: usize) -> Result<Mapping, Error> {
-        let mut mapping = Mapping {
-            entries: Vec::new(),
-            line,
-        };
+    fn mapping(&mut self, flow: bool, line: u32, depth: usize) -> Result<Mapping, Error> {
+        let start = self.entries.len();
         let mut merge = None;
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::MappingEnd) {
+                let entries = self.entries.split_off(start);
+                let mut mapping = Mapping {
+                    entries,
+                    flow,
+                    line,
+                };
                 if let Some(source) = merge {
                     merge_into(&mut mapping, source)?;
                 }
@@ -201,7 +213,7 @@ impl<'a> Builder<'a> {
             let value = self.next()?;
             let value = self.node(value, depth + 1)?;
             if !is_merge(&key) {
-                mapping.entries.push((key, value));
+                self.entries.push((key, value));
             } else if merge.replace(value).is_some() {
                 return Err(Error::new(line, "the key `<<` is there twice"));
             }
@@ -293,7 +305,7 @@ fn is_merge(key: &Scalar) -> bool {
 /// Adds what `source`, a mapping or a list of mappings, has more. What is there stays, and what
 /// comes first in a list wins.
 fn merge_into(mapping: &mut Mapping, source: Node) -> Result<(), Error> {
-    let mut known: HashSet<String> = mapping.keys().map(str::to_owned).collect();
+    let mut known: HashSet<Text> = mapping.keys().map(Text::from).collect();
     let line = source.line();
     let sources = match source {
         Node::Sequence(sequence) => sequence.items,
@@ -313,9 +325,9 @@ fn merge_into(mapping: &mut Mapping, source: Node) -> Result<(), Error> {
     Ok(())
 }
 
-fn short_tag(tag: &str) -> Box<str> {
+fn short_tag(tag: &str) -> Tag {
     match tag.strip_prefix("tag:yaml.org,2002:") {
-        Some(short) => format!("!!{short}").into(),
+        Some(short) => format!("!!{short}").as_str().into(),
         None => tag.into(),
     }
 }

@@ -23,11 +23,14 @@ pub fn emit(value: &Value, out: &mut String) {
     }
 }
 
-/// Appends documents, joined with `---`.
+/// What stands between two documents.
+pub const SEPARATOR: &str = "---\n";
+
+/// Appends documents, joined with [`SEPARATOR`].
 pub fn emit_documents<'a>(values: impl IntoIterator<Item = &'a Value>, out: &mut String) {
     for (i, value) in values.into_iter().enumerate() {
         if i > 0 {
-            out.push_str("---\n");
+            out.push_str(SEPARATOR);
         }
         emit(value, out);
     }

@@ -14,13 +14,16 @@ mod read;
 mod refold;
 mod resolve;
 mod scalar;
+mod text;
 mod time;
 
-pub use emit::{emit, emit_documents, to_string};
+pub use emit::{SEPARATOR, emit, emit_documents, to_string};
 pub use error::Error;
 pub use node::{Mapping, Node, Scalar, Sequence, Style};
 pub use read::{read_documents, read_first_document};
 pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar};
+pub use scalar::is_surely_text;
+pub use text::{Tag, Text};
 
 #[cfg(test)]
 mod tests;

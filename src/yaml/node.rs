@@ -5,6 +5,8 @@ mod debug;
 
 use serde_json::Value;
 
+use super::{Tag, Text};
+
 /// One node of a document. Aliases and merge keys are already expanded.
 #[derive(Clone, PartialEq)]
 pub enum Node {
@@ -36,11 +38,11 @@ pub enum Style {
 #[derive(Clone, PartialEq, Default)]
 pub struct Scalar {
     /// The text, without quotes, escapes decoded.
-    pub text: String,
+    pub text: Text,
     /// How it was written.
     pub style: Style,
     /// An explicit tag, in its short form: `!!str`, `!!binary`, `!custom`.
-    pub tag: Option<Box<str>>,
+    pub tag: Option<Tag>,
     /// Where it starts, from 1; 0 for one that was not read from a file.
     pub line: u32,
 }
@@ -50,6 +52,8 @@ pub struct Scalar {
 pub struct Sequence {
     /// The elements.
     pub items: Vec<Node>,
+    /// Whether it was written as `[…]`.
+    pub flow: bool,
     /// Where it starts, from 1; 0 for one that was not read from a file.
     pub line: u32,
 }
@@ -59,13 +63,15 @@ pub struct Sequence {
 pub struct Mapping {
     /// Keys and values. Duplicate keys are kept until [`resolve`](super::resolve) judges them.
     pub entries: Vec<(Scalar, Node)>,
+    /// Whether it was written as `{…}`.
+    pub flow: bool,
     /// Where it starts, from 1; 0 for one that was not read from a file.
     pub line: u32,
 }
 
 impl Scalar {
     /// Text that is a string whatever it looks like.
-    pub fn string(text: impl Into<String>) -> Self {
+    pub fn string(text: impl Into<Text>) -> Self {
         Self {
             text: text.into(),
             style: Style::DoubleQuoted,
@@ -75,7 +81,7 @@ impl Scalar {
     }
 
     /// Text that means what it looks like: `5` is a number.
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub fn plain(text: impl Into<Text>) -> Self {
         Self {
             text: text.into(),
             ..Self::default()
@@ -87,7 +93,10 @@ impl Scalar {
         match self.tag.as_deref() {
             None => {
                 self.style == Style::Plain
-                    && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+                    && matches!(
+                        self.text.as_bytes(),
+                        b"" | b"~" | b"null" | b"Null" | b"NULL"
+                    )
             }
             Some(tag) => tag == "!!null",
         }
@@ -97,7 +106,10 @@ impl Scalar {
 impl Sequence {
     /// A list of `items` that was not read from a file.
     pub fn new(items: Vec<Node>) -> Self {
-        Self { items, line: 0 }
+        Self {
+            items,
+            ..Self::default()
+        }
     }
 }
 
@@ -111,7 +123,7 @@ impl Mapping {
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries
             .iter()
-            .find(|(k, _)| k.text == key)
+            .find(|(k, _)| k.text == *key)
             .map(|(_, v)| v)
     }
 
@@ -119,13 +131,13 @@ impl Mapping {
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.entries
             .iter_mut()
-            .find(|(k, _)| k.text == key)
+            .find(|(k, _)| k.text == *key)
             .map(|(_, v)| v)
     }
 
     /// The key and its value: the key knows its line.
     pub fn entry(&self, key: &str) -> Option<&(Scalar, Node)> {
-        self.entries.iter().find(|(k, _)| k.text == key)
+        self.entries.iter().find(|(k, _)| k.text == *key)
     }
 
     /// True if there is such a key.
@@ -139,15 +151,25 @@ impl Mapping {
         if let Some(old) = self.get_mut(key) {
             return Some(std::mem::replace(old, value));
         }
-        self.entries.push((key_scalar(key), value));
+        self.push(key_scalar(key), value);
         None
+    }
+
+    /// Adds an entry at the end; whether the key is there already is not looked at.
+    pub fn push(&mut self, key: Scalar, value: impl Into<Node>) {
+        // A mapping grows by one or two entries, if at all: the usual growth of a list would make
+        // large builds larger by half.
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(1 + self.entries.len() / 4);
+        }
+        self.entries.push((key, value.into()));
     }
 
     /// The value of `key`, made with `make` at the end of the mapping where it is missing.
     pub fn get_or_insert_with(&mut self, key: &str, make: impl FnOnce() -> Node) -> &mut Node {
-        let found = self.entries.iter().position(|(k, _)| k.text == key);
+        let found = self.entries.iter().position(|(k, _)| k.text == *key);
         let index = found.unwrap_or_else(|| {
-            self.entries.push((key_scalar(key), make()));
+            self.push(key_scalar(key), make());
             self.entries.len() - 1
         });
         &mut self.entries[index].1
@@ -155,7 +177,7 @@ impl Mapping {
 
     /// Takes `key` out, keeping the order of the others.
     pub fn remove(&mut self, key: &str) -> Option<Node> {
-        let index = self.entries.iter().position(|(k, _)| k.text == key)?;
+        let index = self.entries.iter().position(|(k, _)| k.text == *key)?;
         Some(self.entries.remove(index).1)
     }
 
@@ -205,12 +227,12 @@ fn key_scalar(key: &str) -> Scalar {
 
 impl Node {
     /// Text that is a string whatever it looks like.
-    pub fn string(text: impl Into<String>) -> Self {
+    pub fn string(text: impl Into<Text>) -> Self {
         Self::Scalar(Scalar::string(text))
     }
 
     /// Text that means what it looks like: `5` is a number.
-    pub fn plain(text: impl Into<String>) -> Self {
+    pub fn plain(text: impl Into<Text>) -> Self {
         Self::Scalar(Scalar::plain(text))
     }
 
@@ -374,7 +396,7 @@ impl FromIterator<(Scalar, Node)> for Mapping {
     fn from_iter<T: IntoIterator<Item = (Scalar, Node)>>(entries: T) -> Self {
         Self {
             entries: entries.into_iter().collect(),
-            line: 0,
+            ..Self::default()
         }
     }
 }

@@ -78,6 +78,15 @@ pub(super) fn needs_quotes(text: &str) -> bool {
     meaning(text, Rules::V1_1) != Meaning::Text || is_base_60(text)
 }
 
+/// True for unquoted text that is text by all rules, and is printed as it is. It need not be quick to
+/// find out for the rest.
+pub fn is_surely_text(text: &str) -> bool {
+    let kept = |b: u8| !matches!(b, 0x7f | 0xc2 | 0xef);
+    meaning(text, Rules::V1_1) == Meaning::Text
+        && meaning(text, Rules::V1_2) == Meaning::Text
+        && text.bytes().all(kept)
+}
+
 /// True for `1:20` and `1:20.5`, numbers to the base 60 that nobody reads any more.
 fn is_base_60(text: &str) -> bool {
     let text = text.strip_prefix(['+', '-']).unwrap_or(text);

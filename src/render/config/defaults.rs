@@ -7,11 +7,7 @@ use crate::object::Gvk;
 
 /// A field spec from its two texts.
 pub(super) fn spec(kind: &str, path: &str, create: bool) -> FieldSpec {
-    FieldSpec {
-        gvk: selector(kind),
-        path: path.to_owned(),
-        create,
-    }
+    FieldSpec::new(selector(kind), path.to_owned(), create)
 }
 
 /// The selector written as `group/version/Kind`.

@@ -70,7 +70,7 @@ fn content(
 fn field_value(object: &Mapping, field: &str) -> std::result::Result<Value, crate::yaml::Error> {
     match object.get(field) {
         None => Ok(json!("")),
-        Some(Node::Scalar(scalar)) if scalar.is_null() => Ok(json!(scalar.text)),
+        Some(Node::Scalar(scalar)) if scalar.is_null() => Ok(json!(scalar.text.as_str())),
         Some(Node::Scalar(_)) => Ok(json!(object.get(field).map_or("", fields::text))),
         Some(node) => {
             let mut value = resolve(node, Resolver::Kustomize, Duplicates::Error)?;

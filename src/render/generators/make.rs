@@ -111,8 +111,7 @@ fn set_config_map_data(object: &mut Mapping, pairs: Pairs) {
         };
         let data = object.get_or_insert_with(field, || Mapping::new().into());
         if let Some(data) = data.as_mapping_mut() {
-            data.entries
-                .push((plain_if_text(&key), Node::Scalar(string(value))));
+            data.push(plain_if_text(&key), string(value));
         }
     }
 }
@@ -173,7 +172,7 @@ pub(in super::super) fn absorb(resources: &mut Resources, mut new: Resource) -> 
                 merge_data(&mut new.object, &old.object, "data");
                 merge_data(&mut new.object, &old.object, "binaryData");
             }
-            let same = new.all_ids() == old.all_ids();
+            let same = new.all_keys().eq(old.all_keys());
             if same {
                 *resources.get_mut_keeping_ids(*index) = new;
             } else {

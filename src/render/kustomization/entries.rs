@@ -93,11 +93,7 @@ impl LabelEntry {
 
 /// Reads one field spec.
 pub(in super::super) fn field_spec(record: &Record<'_>) -> FieldSpec {
-    FieldSpec {
-        gvk: gvk(record),
-        path: record.text("path"),
-        create: record.flag("create"),
-    }
+    FieldSpec::new(gvk(record), record.text("path"), record.flag("create"))
 }
 
 /// Reads group, version and kind.

@@ -215,7 +215,7 @@ fn last_of_each_key(mut root: Node) -> Node {
 }
 
 /// Every field that makes a kustomization more than empty.
-const CONTENT_FIELDS: &[&str] = &[
+pub(super) const CONTENT_FIELDS: &[&str] = &[
     "metadata",
     "resources",
     "bases",

@@ -33,14 +33,9 @@ pub(super) fn merge(
         let Patch::Value(Node::Sequence(list)) = patch else {
             return Ok(Outcome::Cleared);
         };
+        let (flow, line) = (list.flow, list.line);
         let items = combine(place, list.items, None, true)?;
-        return Ok(Outcome::Replaced(
-            Sequence {
-                items,
-                line: list.line,
-            }
-            .into(),
-        ));
+        return Ok(Outcome::Replaced(Sequence { items, flow, line }.into()));
     };
     let mut patch = match patch {
         Patch::Missing => None,
@@ -62,7 +57,12 @@ pub(super) fn merge(
         (Directive::Delete, _) => Ok(Outcome::Cleared),
         (Directive::Replace, Some(list)) => {
             let items = combine(place, list.items, None, true)?;
-            Ok(Outcome::Replaced(Sequence { items, line }.into()))
+            let replaced = Sequence {
+                items,
+                line,
+                flow: false,
+            };
+            Ok(Outcome::Replaced(replaced.into()))
         }
         (_, patch) => {
             let patch = patch.map(|list| list.items);

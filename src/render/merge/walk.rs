@@ -6,7 +6,7 @@ use super::directive::{self, Directive};
 use super::error::{Error, Problem};
 use super::list;
 use super::schema::{Schema, ShapeId};
-use crate::yaml::{Mapping, Node, Scalar, Style};
+use crate::yaml::{Mapping, Node, Scalar, Style, Text};
 
 /// What the patch has for a value of the object.
 #[derive(Debug)]
@@ -203,7 +203,7 @@ fn fields(
 ) -> Result<(), Error> {
     // Of a key that is there twice the first counts.
     let entries = patch.unwrap_or_default().entries.into_iter().rev();
-    let mut patch: BTreeMap<String, (Scalar, Node)> = entries
+    let mut patch: BTreeMap<Text, (Scalar, Node)> = entries
         .map(|(key, value)| (key.text.clone(), (key, value)))
         .collect();
     let mut merged = Vec::with_capacity(target.len() + patch.len());

@@ -1,40 +1,43 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use super::super::error::{Error, Result};
 use super::super::fields::text;
-use super::super::identity::{Identity, is_selected};
+use super::super::identity::KindRef;
 use super::super::resource::Resource;
-use super::super::scope::NOT_A_NAMESPACE;
+use super::super::scope::{NOT_A_NAMESPACE, is_cluster_scoped};
 use crate::object::Gvk;
+use crate::yaml::Text;
 
 /// An object that was renamed, as references see it.
 #[derive(Debug)]
 pub(super) struct Candidate {
     /// The present name.
-    pub name: String,
+    pub name: Text,
     /// The present namespace, empty where none is written.
-    pub namespace: String,
+    pub namespace: Text,
     /// The effective namespace of the beginning.
-    first_namespace: String,
-    kind: String,
-    effective_namespace: String,
-    past: Vec<Identity>,
-    prefixes: Vec<String>,
-    suffixes: Vec<String>,
+    first_namespace: Text,
+    kind: Text,
+    effective_namespace: Text,
+    /// The kinds that it was of, in no order.
+    past_kinds: Rc<[Gvk]>,
+    prefixes: Vec<Text>,
+    suffixes: Vec<Text>,
 }
 
 impl Candidate {
-    fn new(resource: &Resource, id: Identity, past: Vec<Identity>, first: String) -> Self {
+    fn new(resource: &Resource, past_kinds: Rc<[Gvk]>) -> Self {
         Self {
-            effective_namespace: id.effective_namespace().to_owned(),
-            name: id.name,
-            namespace: id.namespace,
-            first_namespace: first,
-            kind: id.gvk.kind,
-            past,
+            name: resource.name().into(),
+            namespace: resource.namespace().into(),
+            first_namespace: resource.original_namespace().into(),
+            kind: resource.kind().into(),
+            effective_namespace: resource.effective_namespace().into(),
+            past_kinds,
             prefixes: resource.trail.prefixes.clone(),
             suffixes: resource.trail.suffixes.clone(),
         }
@@ -42,7 +45,7 @@ impl Candidate {
 
     /// The present identity, for messages.
     pub fn printed(&self) -> String {
-        match self.namespace.as_str() {
+        match &*self.namespace {
             "" => format!("{}/{}", self.kind, self.name),
             namespace => format!("{}/{namespace}/{}", self.kind, self.name),
         }
@@ -50,7 +53,10 @@ impl Candidate {
 
     /// Whether it ever was of this kind.
     pub fn was(&self, target: &Gvk) -> bool {
-        self.past.iter().any(|id| is_selected(&id.gvk, target))
+        let kinds = self.past_kinds.iter();
+        kinds
+            .map(KindRef::from)
+            .any(|kind| kind.is_selected(target))
     }
 }
 
@@ -58,41 +64,54 @@ impl Candidate {
 const FEW: usize = 16;
 
 /// Indexes of resources by namespace and name.
-type ByNamespace = HashMap<(String, String), Vec<usize>>;
+type ByNamespace = HashMap<(Text, Text), Vec<usize>>;
 
 /// All of them, by their former names.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     list: Vec<Candidate>,
-    by_name: HashMap<String, Vec<usize>>,
+    by_name: HashMap<Text, Vec<usize>>,
+    /// Names that more than a few have.
+    crowded: BTreeSet<Text>,
     /// By name and present namespace, and by name and first namespace: for names that many have,
     /// such as those of one application in many namespaces.
     by_namespace: OnceCell<[ByNamespace; 2]>,
     /// For every namespace that an object started in, the namespaces in which such objects are.
-    now_in: HashMap<String, HashSet<(String, String)>>,
+    now_in: HashMap<Text, HashSet<(Text, Text)>>,
 }
 
 impl Candidates {
-    /// From all objects. Those that never changed cannot be meant by a reference that must change.
-    pub fn new<'a>(resources: impl Iterator<Item = &'a Resource>) -> Self {
+    /// From all objects. Those that never changed cannot be meant by a reference that must change,
+    /// and those whose kinds are no targets by none.
+    pub fn new<'a>(
+        resources: impl Iterator<Item = &'a Resource>,
+        is_target: impl Fn(KindRef<'_>) -> bool,
+    ) -> Self {
         let mut all = Self::default();
+        let mut kinds = Kinds::default();
         for resource in resources {
-            let past = resource.past_ids();
-            let id = resource.id();
-            let first = past.first().unwrap_or(&id).effective_namespace().to_owned();
-            let now = (id.effective_namespace().to_owned(), id.namespace.clone());
-            all.now_in.entry(first.clone()).or_default().insert(now);
-            if past.is_empty() {
+            let first = resource.original_namespace().into();
+            let now = resource.effective_namespace().into();
+            let written = resource.namespace().into();
+            all.now_in.entry(first).or_default().insert((now, written));
+            if resource.trail.past.is_empty() {
+                continue;
+            }
+            let kinds = kinds.of(resource);
+            if !kinds.iter().map(KindRef::from).any(&is_target) {
                 continue;
             }
             let place = all.list.len();
-            for former in &past {
+            for former in &resource.trail.past {
                 let places = all.by_name.entry(former.name.clone()).or_default();
                 if places.last() != Some(&place) {
                     places.push(place);
                 }
+                if places.len() > FEW {
+                    all.crowded.insert(former.name.clone());
+                }
             }
-            all.list.push(Candidate::new(resource, id, past, first));
+            all.list.push(Candidate::new(resource, kinds));
         }
         all
     }
@@ -111,7 +130,7 @@ impl Candidates {
             self.pick(all.iter())
         } else {
             let [now, _] = self.indexes();
-            let key = |namespace| (name.to_owned(), namespace);
+            let key = |namespace| (Text::from(name), namespace);
             let lists = view
                 .namespaces()
                 .into_iter()
@@ -140,7 +159,7 @@ impl Candidates {
         } else {
             let [now, first] = self.indexes();
             let index = if started_here { first } else { now };
-            let key = (name.to_owned(), namespace.to_owned());
+            let key = (Text::from(name), Text::from(namespace));
             self.pick(index.get(&key).into_iter().flatten())
         };
         found.retain(|c| {
@@ -149,7 +168,7 @@ impl Candidates {
             } else {
                 &c.effective_namespace
             };
-            in_it == namespace && view.sees(c)
+            *in_it == namespace && view.sees(c)
         });
         found
     }
@@ -157,20 +176,12 @@ impl Candidates {
     fn indexes(&self) -> &[ByNamespace; 2] {
         self.by_namespace.get_or_init(|| {
             let [mut now, mut first] = [HashMap::new(), HashMap::new()];
-            for (place, candidate) in self.list.iter().enumerate() {
-                let mut names: Vec<_> = candidate.past.iter().map(|id| &id.name).collect();
-                names.dedup();
-                for name in names {
-                    if self
-                        .by_name
-                        .get(name)
-                        .is_none_or(|places| places.len() <= FEW)
-                    {
-                        continue;
-                    }
-                    let add = |index: &mut HashMap<_, Vec<usize>>, namespace: &str| {
-                        let key = (name.clone(), namespace.to_owned());
-                        index.entry(key).or_default().push(place);
+            for name in &self.crowded {
+                for place in self.by_name.get(name).into_iter().flatten() {
+                    let candidate = &self.list[*place];
+                    let add = |index: &mut ByNamespace, namespace: &Text| {
+                        let key = (name.clone(), namespace.clone());
+                        index.entry(key).or_default().push(*place);
                     };
                     add(&mut now, &candidate.effective_namespace);
                     add(&mut first, &candidate.first_namespace);
@@ -188,38 +199,60 @@ impl Candidates {
     }
 }
 
+/// Lists of kinds, each there once: a build has few.
+#[derive(Default)]
+struct Kinds(Vec<Rc<[Gvk]>>);
+
+impl Kinds {
+    /// The kinds that an object was of.
+    fn of(&mut self, resource: &Resource) -> Rc<[Gvk]> {
+        let now = resource.kind_ref();
+        let past = &resource.trail.past;
+        let is_it = |kinds: &Rc<[Gvk]>| {
+            let mut pairs = kinds.iter().zip(past);
+            kinds.len() == past.len() && pairs.all(|(a, b)| KindRef::from(a) == b.kind_ref(now))
+        };
+        if let Some(known) = self.0.iter().find(|kinds| is_it(kinds)) {
+            return known.clone();
+        }
+        let kinds: Rc<[Gvk]> = past.iter().map(|p| p.kind_ref(now).to_gvk()).collect();
+        self.0.push(kinds.clone());
+        kinds
+    }
+}
+
 /// What one referrer can see.
 #[derive(Debug)]
 pub(super) struct View {
     cluster_scoped: bool,
-    namespace: String,
+    namespace: Text,
     /// Namespaces of the service accounts that a RoleBinding names.
-    subjects: Vec<String>,
-    prefixes: Vec<String>,
-    suffixes: Vec<String>,
+    subjects: Vec<Text>,
+    prefixes: Vec<Text>,
+    suffixes: Vec<Text>,
 }
 
 impl View {
     /// # Errors
     /// On a RoleBinding with a service account whose namespace is null.
     pub fn new(referrer: &Resource) -> Result<Self> {
-        let id = referrer.id();
-        let subjects = if id.cluster_scoped {
+        let cluster_scoped = is_cluster_scoped(referrer.kind_ref());
+        let subjects = if cluster_scoped {
             Vec::new()
         } else {
             subject_namespaces(referrer)?
         };
         Ok(Self {
-            cluster_scoped: id.cluster_scoped,
-            namespace: id.effective_namespace().to_owned(),
+            cluster_scoped,
+            namespace: referrer.effective_namespace().into(),
             subjects,
             prefixes: referrer.trail.prefixes.clone(),
             suffixes: referrer.trail.suffixes.clone(),
         })
     }
 
-    fn namespaces(&self) -> Vec<String> {
-        let own = [self.namespace.clone(), NOT_A_NAMESPACE.to_owned()];
+    fn namespaces(&self) -> Vec<Text> {
+        let own = [self.namespace.clone(), NOT_A_NAMESPACE.into()];
         own.into_iter()
             .chain(self.subjects.iter().cloned())
             .collect()
@@ -228,7 +261,7 @@ impl View {
     fn sees_namespace(&self, effective: &str, written: &str) -> bool {
         self.cluster_scoped
             || effective == NOT_A_NAMESPACE
-            || effective == self.namespace
+            || self.namespace == effective
             || self.subjects.iter().any(|ns| ns == written)
     }
 
@@ -248,7 +281,7 @@ impl View {
     /// Whether both went through the same last prefixes and suffixes; `lenient` lets one without
     /// any pass.
     pub fn ends_alike(&self, candidate: &Candidate, lenient: bool) -> bool {
-        let alike = |a: &[String], b: &[String]| {
+        let alike = |a: &[Text], b: &[Text]| {
             let (short, long) = if a.len() > b.len() { (b, a) } else { (a, b) };
             match short.is_empty() {
                 true => lenient || long.is_empty(),
@@ -259,7 +292,7 @@ impl View {
     }
 }
 
-fn subject_namespaces(referrer: &Resource) -> Result<Vec<String>> {
+fn subject_namespaces(referrer: &Resource) -> Result<Vec<Text>> {
     if referrer.kind() != "RoleBinding" {
         return Ok(Vec::new());
     }
@@ -275,7 +308,7 @@ fn subject_namespaces(referrer: &Resource) -> Result<Vec<String>> {
         match subject.get("namespace") {
             None => {}
             Some(namespace) if namespace.as_str().is_some() => {
-                namespaces.push(text(namespace).to_owned());
+                namespaces.push(text(namespace).into());
             }
             Some(namespace) => {
                 return Err(Error::failed("the namespace of a subject is blank")

@@ -6,14 +6,14 @@
 
 mod candidates;
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
 use self::candidates::{Candidate, Candidates, View};
 use super::config::NameReference;
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, set_untyped, text, type_name};
 use super::fieldspec::FieldSpec;
-use super::identity::is_selected;
+use super::identity::KindRef;
 use super::resource::Resource;
 use super::resources::Resources;
 use super::walk::{Make, visit};
@@ -28,22 +28,18 @@ pub(super) fn fix_references(
     resources: &mut Resources,
     references: &[NameReference],
 ) -> Result<()> {
-    let candidates = Candidates::new(resources.iter());
+    let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
+    let candidates = Candidates::new(resources.iter(), is_target);
     if candidates.is_empty() {
         return resources
             .iter()
             .try_for_each(|resource| View::new(resource).map(drop));
     }
-    let table = Table::new(references);
+    let mut table = Table::new(references);
     for resource in resources.iter_mut_keeping_ids() {
+        let rows = table.of(resource.original_kind_ref());
         let view = View::new(resource)?;
-        let original = resource.original_id().gvk;
-        let now = resource.gvk();
-        for (target, spec) in table.of(&original) {
-            let spec = FieldSpec {
-                gvk: now.clone(),
-                ..spec.clone()
-            };
+        for (target, spec) in rows.iter() {
             let role = role_ref(&resource.object, &spec.path);
             let search = Search {
                 candidates: &candidates,
@@ -51,13 +47,9 @@ pub(super) fn fix_references(
                 target,
                 role,
             };
-            visit(
-                &mut resource.object,
-                &now,
-                &spec,
-                Make::Nothing,
-                &mut |node| search.set(node),
-            )
+            visit(&mut resource.object, spec, Make::Nothing, &mut |node| {
+                search.set(node)
+            })
             .map_err(|e| place(e, resource, &spec.path))?;
         }
     }
@@ -72,10 +64,14 @@ fn place(error: Error, resource: &Resource, path: &str) -> Error {
         .within(&resource.source.path)
 }
 
+/// The kind that a field names, and the field.
+type Row<'a> = (&'a Gvk, &'a FieldSpec);
+
 /// The references by the kind of the referrer, so that an object meets only its own.
 struct Table<'a> {
-    by_kind: HashMap<&'a str, Vec<usize>>,
-    all: Vec<(&'a Gvk, &'a FieldSpec)>,
+    all: Vec<Row<'a>>,
+    /// For the kinds that were asked for.
+    known: Vec<(Gvk, Rc<[Row<'a>]>)>,
 }
 
 impl<'a> Table<'a> {
@@ -84,27 +80,21 @@ impl<'a> Table<'a> {
             .iter()
             .flat_map(|r| r.referrers.iter().map(|spec| (&r.target, spec)))
             .collect();
-        let mut by_kind: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (i, (_, spec)) in all.iter().enumerate() {
-            by_kind.entry(&spec.gvk.kind).or_default().push(i);
-        }
-        Self { by_kind, all }
+        let known = Vec::new();
+        Self { all, known }
     }
 
     /// The references of a kind, in the order of the table.
-    fn of(&self, gvk: &Gvk) -> Vec<(&'a Gvk, &'a FieldSpec)> {
-        let list = |kind: &str| self.by_kind.get(kind).map_or(&[][..], Vec::as_slice);
-        let any = if gvk.kind.is_empty() {
-            &[][..]
-        } else {
-            list("")
-        };
-        let mut places: Vec<usize> = list(&gvk.kind).iter().chain(any).copied().collect();
-        places.sort_unstable();
-        let specs = places.into_iter().map(|i| self.all[i]);
-        specs
-            .filter(|(_, spec)| is_selected(gvk, &spec.gvk))
-            .collect()
+    fn of(&mut self, kind: KindRef<'_>) -> Rc<[Row<'a>]> {
+        if let Some((_, rows)) = self.known.iter().find(|(known, _)| kind == known.into()) {
+            return rows.clone();
+        }
+        let rows = self.all.iter().copied();
+        let rows: Rc<[_]> = rows
+            .filter(|(_, spec)| kind.is_selected(&spec.gvk))
+            .collect();
+        self.known.push((kind.to_gvk(), rows.clone()));
+        rows
     }
 }
 
