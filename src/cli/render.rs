@@ -9,6 +9,7 @@ use super::screen::Screen;
 use crate::error::Diagnostic;
 use crate::render::{self, DirectoryOptions, Error, Options, RenderedObject};
 use crate::tree::{ReadError, Tree};
+use crate::yaml::SEPARATOR;
 
 /// Print the objects of a directory, as `kustomize build` does
 ///
@@ -109,40 +110,69 @@ pub(super) struct Rendered {
 /// # Errors
 /// Every mistake in the directory.
 pub(super) fn run(args: &RenderArgs, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
-    let rendered = render_dir(&args.dir, &args.how.options())?;
+    let place = Place::of(&args.dir)?;
+    let rendered = render::render_text(&place.tree, &place.dir, &args.how.options())
+        .map_err(|error| anyhow::anyhow!(told(&error, &place.here)))?;
     for warning in &rendered.warnings {
+        let path = seen_from(&place.here, &warning.path);
+        let warning = Diagnostic {
+            path,
+            ..warning.clone()
+        };
         screen.note(&format!("warning: {warning}"))?;
     }
-    screen.print(&rendered.text)?;
+    for (i, document) in rendered.documents.iter().enumerate() {
+        if i > 0 {
+            screen.print(SEPARATOR)?;
+        }
+        screen.print(document)?;
+    }
     Ok(0)
 }
 
-/// Renders a directory of the file system. Its base may be anywhere, so the tree begins at `/`;
-/// places are told as seen from the working directory.
+/// A directory of the file system, as a tree. Its base may be anywhere, so the tree begins at `/`.
+struct Place {
+    tree: Tree,
+    /// The directory, below `/`.
+    dir: String,
+    /// The working directory, below `/`.
+    here: String,
+}
+
+impl Place {
+    fn of(dir: &Path) -> anyhow::Result<Self> {
+        let shown = dir.display();
+        let absolute = dir
+            .canonicalize()
+            .with_context(|| format!("failed to read `{shown}`"))?;
+        if !absolute.is_dir() {
+            bail!("`{shown}` is not a directory");
+        }
+        let path = absolute
+            .to_str()
+            .with_context(|| format!("`{shown}` is not UTF-8"))?;
+        let here = std::env::current_dir()
+            .and_then(|dir| dir.canonicalize())
+            .unwrap_or_default();
+        Ok(Self {
+            tree: Tree::from_disk("/")?,
+            dir: path.trim_matches('/').to_owned(),
+            here: here
+                .to_str()
+                .unwrap_or_default()
+                .trim_matches('/')
+                .to_owned(),
+        })
+    }
+}
+
+/// Renders a directory of the file system; places are told as seen from the working directory.
 ///
 /// # Errors
 /// Every mistake, one a line.
 pub(super) fn render_dir(dir: &Path, options: &Options) -> anyhow::Result<Rendered> {
-    let shown = dir.display();
-    let absolute = dir
-        .canonicalize()
-        .with_context(|| format!("failed to read `{shown}`"))?;
-    if !absolute.is_dir() {
-        bail!("`{shown}` is not a directory");
-    }
-    let path = absolute
-        .to_str()
-        .with_context(|| format!("`{shown}` is not UTF-8"))?;
-    let tree = Tree::from_disk("/")?;
-    let here = std::env::current_dir()
-        .and_then(|dir| dir.canonicalize())
-        .unwrap_or_default();
-    let here = here
-        .to_str()
-        .unwrap_or_default()
-        .trim_matches('/')
-        .to_owned();
-    let mut rendered = render_tree_from(&tree, path.trim_matches('/'), options, &here)?;
+    let Place { tree, dir, here } = Place::of(dir)?;
+    let mut rendered = render_tree_from(&tree, &dir, options, &here)?;
     for object in &mut rendered.objects {
         object.source.path = seen_from(&here, &object.source.path);
     }
