@@ -7,7 +7,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use towline::render::{DirectoryOptions, Options, render, write_yaml};
+use towline::render::{
+    DirectoryOptions, LoadRestrictor, Options, Reorder, render, render_kustomization, render_text,
+    write_yaml,
+};
 use towline::tree::Tree;
 
 /// Cases whose expectation kustomize has no say in: its folder is named so.
@@ -99,4 +102,129 @@ fn twice_the_objects_take_about_twice_the_time() {
         large < small * 24,
         "1,000 services take {small:?}, 8,000 take {large:?}"
     );
+}
+
+/// A render is a function of its tree: nothing is kept that another one could see.
+#[test]
+fn renders_at_the_same_time_give_the_same_bytes() {
+    let cases = cases();
+    let all = || cases.iter().map(|case| outcome(case)).collect::<Vec<_>>();
+    let alone = all();
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (0..8).map(|_| scope.spawn(all)).collect();
+        for other in others {
+            let other = other.join().expect("no render panics");
+            assert!(other == alone, "a render saw another one");
+        }
+    });
+}
+
+#[test]
+fn the_text_of_a_render_is_that_of_its_objects() {
+    for case in cases() {
+        let (file, text) = outcome(&case);
+        if file == "expected.yaml" && !case.to_string_lossy().contains("recurse") {
+            let tree = Tree::from_disk(case.join("input")).expect("a case has an input");
+            let rendered = render_text(&tree, "", &Options::default()).expect("it renders");
+            let documents: Vec<&str> = rendered.documents.iter().map(AsRef::as_ref).collect();
+            assert_eq!(documents.join("---\n"), text, "{}", case.display());
+        }
+    }
+}
+
+/// A corpus of cases from elsewhere, in the folder that this variable names: each has `input/`,
+/// `case.json` (the `target` below it, the `args` of `kustomize build`, and whether to `expect` `ok`
+/// or `error`) and, where it is `ok`, `expected.yaml`.
+const CORPUS: &str = "TOWLINE_CONFORMANCE";
+
+#[test]
+fn the_conformance_corpus_renders_as_kustomize_does() {
+    let Some(corpus) = std::env::var_os(CORPUS).map(PathBuf::from) else {
+        eprintln!("skipped: {CORPUS} names no folder with cases");
+        return;
+    };
+    let entries = fs::read_dir(&corpus).expect("the corpus can be read");
+    let mut cases: Vec<_> = entries.map(|e| e.expect("an entry").path()).collect();
+    cases.retain(|case| case.join("case.json").is_file());
+    cases.sort();
+    assert!(!cases.is_empty(), "no case in {}", corpus.display());
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let text = fs::read_to_string(case.join("case.json")).expect("a case is described");
+        let facts: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        if facts["reproduces"] == false {
+            continue;
+        }
+        let arguments: Vec<&str> = facts["args"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|argument| argument.as_str())
+            .collect();
+        let given = |argument: &str| arguments.contains(&argument);
+        let options = Options {
+            load_restrictor: if given("LoadRestrictionsNone") {
+                LoadRestrictor::None
+            } else {
+                LoadRestrictor::RootOnly
+            },
+            reorder: if given("none") {
+                Reorder::None
+            } else {
+                Reorder::Legacy
+            },
+            managed_by_label: given("--enable-managedby-label"),
+            ..Options::default()
+        };
+        let input = copy_of(case, &facts);
+        let tree = Tree::from_disk(input.path()).expect("the copy is there");
+        let target = facts["target"].as_str().unwrap_or_default();
+        let rendered = render_kustomization(&tree, target, &options).ok().map(|r| {
+            let mut out = String::new();
+            write_yaml(&r.objects, &mut out);
+            out
+        });
+        let expected = if facts["expect"] == "error" {
+            None
+        } else {
+            Some(fs::read_to_string(case.join("expected.yaml")).expect("what kustomize prints"))
+        };
+        if rendered != expected {
+            wrong.push(case.display().to_string());
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {} cases differ:\n{}",
+        wrong.len(),
+        cases.len(),
+        wrong.join("\n")
+    );
+}
+
+/// The input of a case, with the empty directories that a corpus in Git cannot have.
+fn copy_of(case: &Path, facts: &serde_json::Value) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            let target = to.join(entry.file_name());
+            if entry.path().is_dir() {
+                copy(&entry.path(), &target)?;
+            } else {
+                fs::copy(entry.path(), target)?;
+            }
+        }
+        Ok(())
+    }
+    let copied = tempfile::tempdir().expect("a directory");
+    let input = case.join("input");
+    if input.is_dir() {
+        copy(&input, copied.path()).expect("the input can be copied");
+    }
+    for dir in facts["empty_dirs"].as_array().into_iter().flatten() {
+        let dir = copied.path().join(dir.as_str().unwrap_or_default());
+        fs::create_dir_all(dir).expect("a directory can be made");
+    }
+    copied
 }
