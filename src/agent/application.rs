@@ -3,7 +3,7 @@
 //! Nothing else holds its state, and it holds nothing of others: an Application that waits, fails
 //! or panics costs the others nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,15 +27,17 @@ use super::watches::{Mailbox, Notice};
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
+use crate::diff::Drift;
 use crate::error::Class;
 use crate::health::Patience;
 use crate::inventory::{Inventory, Owner, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 use crate::plan::dependencies::{Blocked, Standings};
+use crate::plan::fight::Fights;
 use crate::plan::hooks::Last;
 use crate::plan::{Immutable, Report};
-use crate::status::{Problem, Summary};
+use crate::status::{Heals, Problem, Summary};
 
 /// How long events are collected before a pass looks at them: a burst becomes one pass, and a heal
 /// still begins at once.
@@ -80,6 +82,20 @@ pub(super) struct Application {
     /// What finished objects said before they went.
     pub(super) last: Last,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
+    /// Workloads whose replicas an autoscaler owns that is gone: they are Git's again.
+    pub(super) unscaled: BTreeSet<ObjectId>,
+    /// Workloads whose replicas an autoscaler owns, and whether it is there.
+    pub(super) scaled: BTreeMap<ObjectId, bool>,
+    /// Objects that do not hold what is enforced.
+    pub(super) drifted: BTreeSet<ObjectId>,
+    /// What drifted in those that are left so, at which resourceVersion.
+    pub(super) drift: BTreeMap<ObjectId, (u64, Vec<Drift>)>,
+    /// Heals that were not told yet.
+    pub(super) heals: Heals,
+    /// Who sets again what was put back.
+    pub(super) fights: Fights,
+    /// What fights are timed from.
+    pub(super) born: Instant,
     /// The commit that is applied.
     pub(super) applied: Option<String>,
     /// The digest of its objects, once it was applied or rendered since the start.
@@ -144,6 +160,8 @@ pub(super) struct Timers {
     pub(super) turn: Option<Instant>,
     /// When a workload has been on its way so long that its pods are asked.
     pub(super) pods: Option<Instant>,
+    pub(super) heals: Option<Instant>,
+    pub(super) fight: Option<Instant>,
     recheck: Option<Instant>,
     audit: Option<Instant>,
 }
@@ -159,6 +177,8 @@ impl Timers {
             self.store,
             self.turn,
             self.pods,
+            self.heals,
+            self.fight,
             self.recheck,
             self.audit,
         ]
@@ -197,6 +217,13 @@ impl Application {
             live: Live::new(),
             last: Last::new(),
             recorded: BTreeMap::new(),
+            unscaled: BTreeSet::new(),
+            scaled: BTreeMap::new(),
+            drifted: BTreeSet::new(),
+            drift: BTreeMap::new(),
+            heals: Heals::default(),
+            fights: Fights::default(),
+            born: Instant::now(),
             applied,
             applied_digest: None,
             immutable: Immutable::none(),
@@ -306,6 +333,10 @@ impl Application {
         let audit = due(&mut self.timers.audit);
         let turned = due(&mut self.timers.turn) && self.weigh();
         let ask_pods = due(&mut self.timers.pods);
+        let fight = due(&mut self.timers.fight);
+        if due(&mut self.timers.heals) {
+            self.tell_heals(&request).await;
+        }
         if audit || self.timers.audit.is_none() {
             self.timers.audit = Some(Instant::now() + self.audit_interval());
         }
@@ -356,6 +387,7 @@ impl Application {
         if audit {
             // Whatever no watch told: every object is read again.
             self.live.clear();
+            self.scaled.clear();
         }
         if is_new
             || audit
@@ -363,6 +395,7 @@ impl Application {
             || turned
             || retry
             || recheck
+            || fight
             || refreshed.is_some()
             || self.is_stale(&request)
         {
@@ -447,6 +480,7 @@ impl Application {
         }
         let urgent = self.summary != Summary::default();
         self.publish(request, urgent).await;
+        self.tell_heals(request).await;
         if urgent
             && self
                 .inventory
@@ -533,8 +567,7 @@ impl Application {
                         if same && seen.version <= old.version {
                             continue;
                         }
-                        let untouched =
-                            seen.fingerprint.is_some() && seen.fingerprint == old.fingerprint;
+                        let untouched = seen.is_untouched(old);
                         seen.holds = old.holds.filter(|_| same && untouched);
                         self.weigh_one(&id, &mut seen, jiff::Timestamp::now());
                         changed |= seen.holds != old.holds

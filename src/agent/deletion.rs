@@ -1,6 +1,6 @@
 //! An Application that is being deleted: its objects go with it, or stay, as its finalizer says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -245,6 +245,7 @@ async fn carry_out(
         enforced: &none,
         live: &live,
         recorded: &at,
+        unscaled: &BTreeSet::new(),
         revision: "",
         propagation,
         preempted: &|| false,

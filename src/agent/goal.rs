@@ -98,6 +98,8 @@ impl Application {
             Ok((desired, closure)) => {
                 let commit = key.commit.clone();
                 self.broken = None;
+                self.leave(&desired);
+                self.scaled.clear();
                 self.goal = Some(Goal {
                     commit,
                     desired: Arc::new(desired),
@@ -145,6 +147,20 @@ impl Application {
             return true;
         }
         false
+    }
+
+    /// From now on what the revision leaves to others is no drift. Objects of which that is something
+    /// else than before are read again.
+    fn leave(&mut self, desired: &Desired) {
+        let ignores = desired
+            .objects
+            .values()
+            .filter(|object| !object.ignore.is_empty())
+            .map(|object| (object.id.clone(), object.ignore.clone()))
+            .collect();
+        for id in self.mailbox.ignore(ignores) {
+            self.live.remove(&id);
+        }
     }
 
     /// Tree → rendered → desired, off the async threads: rendering is pure computation.

@@ -15,7 +15,7 @@ use crate::desired::{Desired, DesiredObject};
 use crate::error::Class;
 use crate::health::{self, Health};
 use crate::inventory::{Entry, Outcome, Phase, State};
-use crate::live::{Sighting, observe, shown};
+use crate::live::{Ignore, Sighting, observe, shown};
 use crate::object::{ObjectId, Scope, keys};
 use crate::plan::{Action, Plan, Step, hooks};
 use crate::status::{Problem, short};
@@ -145,7 +145,7 @@ impl Application {
         self.shared.metrics.write(step.action);
         match effect {
             Effect::Applied { object, .. } => {
-                let seen = observe(&object, &self.owner, now);
+                let seen = observe(&object, &self.owner, &Ignore::default(), now);
                 inventory.update(id, |entry| {
                     entry.state = State::Owned {
                         uid: seen.uid.clone(),

@@ -191,6 +191,16 @@ impl Application {
                 self.last_good.restored.insert(id, restored);
             }
         }
+        if self.goal.is_none() {
+            // Until a revision says otherwise, what these leave to others is no drift.
+            let restored = self.last_good.restored.values();
+            let leaving = restored.filter(|one| !one.object.ignore.is_empty());
+            self.mailbox.ignore(
+                leaving
+                    .map(|one| (one.object.id.clone(), one.object.ignore.clone()))
+                    .collect(),
+            );
+        }
         let kept = self.last_good.restored.len();
         tracing::info!(
             application = self.owner.name,

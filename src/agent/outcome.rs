@@ -1,12 +1,13 @@
 //! Taking in what steps did, and saying what they could not do.
 
 use super::application::Application;
+use super::drift::blows;
 use crate::apply::{Effect, Outcome};
 use crate::desired::{Desired, Recreation};
 use crate::error::{Class, Fault as _};
 use crate::health::{self, Health};
 use crate::inventory::State;
-use crate::live::{Observed, Sighting, observe};
+use crate::live::{Observed, Sighting};
 use crate::object::ObjectId;
 use crate::plan::{Action, Step};
 use crate::status::Problem;
@@ -37,7 +38,11 @@ impl Application {
         }
         let inventory = self.inventory.get_or_insert_default();
         match effect {
-            Effect::Applied { object, changed } => {
+            Effect::Applied {
+                object,
+                changed,
+                undone,
+            } => {
                 let from_goal = step.action != Action::Heal;
                 let source = if from_goal {
                     desired.objects.get(&step.id)
@@ -45,7 +50,7 @@ impl Application {
                     None
                 };
                 let declared = source.or_else(|| self.enforced.get(&step.id)).cloned();
-                let mut seen: Observed = observe(&object, &self.owner, now);
+                let mut seen: Observed = self.mailbox.observe(&object, now);
                 if let Some(declared) = declared {
                     seen.holds = Some(declared.hash);
                     inventory.update(&step.id, |entry| {
@@ -60,12 +65,21 @@ impl Application {
                     });
                     self.enforced.insert(step.id.clone(), declared);
                 }
-                if changed {
+                // A heal that changed nothing was a suspicion: other versions, other writers.
+                let was_there = self
+                    .live
+                    .get(&step.id)
+                    .and_then(Sighting::present)
+                    .is_some();
+                let undid = !undone.is_empty() || !was_there;
+                if changed && (from_goal || undid) {
                     self.shared.metrics.write(step.action);
                     self.summary.count(step.action);
-                    if step.action == Action::Heal {
-                        self.summary.healed.push(step.id.to_string());
-                    }
+                }
+                if changed && undid && !from_goal {
+                    self.fights
+                        .healed(&step.id, blows(&undone), self.born.elapsed());
+                    self.heals.add(step.id.to_string(), undone);
                 }
                 self.immutable.forget(&step.id);
                 self.live.insert(step.id, Sighting::Present(Box::new(seen)));
@@ -88,6 +102,8 @@ impl Application {
                 }
             }
             Effect::Gone | Effect::Forgotten => {
+                // It may have been an autoscaler.
+                self.scaled.clear();
                 if effect == Effect::Gone {
                     self.shared.metrics.write(step.action);
                     self.summary.count(step.action);

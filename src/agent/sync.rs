@@ -46,6 +46,7 @@ impl Application {
         self.recognise();
         self.see_hooks(who, now).await;
         self.settle().await;
+        self.look_for_autoscalers(who).await;
         let Some(desired) = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired)) else {
             return self.enforce(policy, who, now).await;
         };
@@ -68,7 +69,9 @@ impl Application {
         self.watch(&desired, who);
         self.see_hooks(who, now).await;
         self.settle().await;
+        self.look_for_autoscalers(who).await;
         let next = self.decide(&desired, policy, now);
+        self.read_drift(policy, who).await;
         self.accept(&next, complete);
         let again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
         self.tell_failure(&next, now);
@@ -126,6 +129,10 @@ impl Application {
         if plan.report.out_of_sync > 0 {
             plan.report.dependency.clone_from(&self.blocked_by);
         }
+        let is_drift =
+            |(id, change): (&ObjectId, &Change)| (*change == Change::Drift).then(|| id.clone());
+        self.drifted = differences.iter().filter_map(is_drift).collect();
+        self.step_back(&mut plan, asked);
         plan
     }
 
@@ -220,6 +227,7 @@ impl Application {
             self.enforced.clone(),
             self.recorded.clone(),
         );
+        let unscaled = self.unscaled.clone();
         // A revision that cannot be rendered is no reason to stop healing: newer means newer than
         // what this pass has looked at, not than what it enforces.
         let looked_at = self
@@ -235,6 +243,7 @@ impl Application {
             enforced: &enforced,
             live: &live,
             recorded: &recorded,
+            unscaled: &unscaled,
             revision: &commit,
             propagation: policy.options.propagation,
             preempted: &preempted,

@@ -75,6 +75,9 @@ impl Application {
             blind: blind.as_deref(),
             handled: self.handled.clone(),
             history: self.history.clone(),
+            drift: self.told_drift(),
+            fight: self.fight(),
+            yielding: self.yielding(),
         };
         let status = derive(&view, &self.published, jiff::Timestamp::now());
         if status == self.published && self.published_at.is_some() {

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::health::Pods;
 use crate::inventory::Owner;
-use crate::live::{Observed, observe};
+use crate::live::{Ignore, Observed, observe};
 use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 
 /// What a watch tells about one object.
@@ -51,6 +51,8 @@ impl Listing {
 /// replaces the older one, so that a storm of events costs one entry.
 pub struct Mailbox {
     owner: Owner,
+    /// What is left to others, of the objects where something is.
+    ignores: Mutex<BTreeMap<ObjectId, Ignore>>,
     notices: Mutex<BTreeMap<ObjectId, Notice>>,
     listings: Mutex<Vec<Listing>>,
     /// What was heard of the pods of workloads; see [`super::pods`].
@@ -63,11 +65,32 @@ impl Mailbox {
     pub fn new(owner: Owner) -> Self {
         Self {
             owner,
+            ignores: Mutex::default(),
             notices: Mutex::default(),
             listings: Mutex::default(),
             pods: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    /// Says what is left to others from now on, of every object where something is. Returns those
+    /// of which it is another now: what was observed of them before cannot be compared.
+    pub fn ignore(&self, ignores: BTreeMap<ObjectId, Ignore>) -> Vec<ObjectId> {
+        let mut known = lock(&self.ignores);
+        let changed = known
+            .keys()
+            .chain(ignores.keys())
+            .filter(|id| known.get(id) != ignores.get(id))
+            .cloned()
+            .collect();
+        *known = ignores;
+        changed
+    }
+
+    /// Reduces a live object of the Application.
+    pub fn observe(&self, object: &Object, now: i64) -> Observed {
+        let ignore = lock(&self.ignores).get(&object.id()).cloned();
+        observe(object, &self.owner, &ignore.unwrap_or_default(), now)
     }
 
     /// Everything that came since the last call.
@@ -316,10 +339,7 @@ impl Task {
         self.known.insert(id.clone(), label.to_owned());
         if let Some(mailbox) = self.mailbox(label) {
             let now = jiff::Timestamp::now().as_second();
-            mailbox.put(
-                id,
-                Notice::Seen(Box::new(observe(object, &mailbox.owner, now))),
-            );
+            mailbox.put(id, Notice::Seen(Box::new(mailbox.observe(object, now))));
         }
     }
 
@@ -329,7 +349,7 @@ impl Task {
         self.lost(&object.id());
         if let Some(mailbox) = mailbox {
             let now = jiff::Timestamp::now().as_second();
-            let seen = observe(object, &mailbox.owner, now);
+            let seen = mailbox.observe(object, now);
             if seen.finished {
                 mailbox.put(object.id(), Notice::Ended(Box::new(seen)));
             }

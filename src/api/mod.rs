@@ -5,6 +5,7 @@
 //! rule that names it and says what to do: a field is honoured or rejected, never ignored.
 
 mod crd;
+mod ignore_differences;
 mod policy;
 mod spec;
 mod status;
@@ -12,12 +13,15 @@ mod sync_options;
 mod unsupported;
 
 pub use crd::crd;
+pub use ignore_differences::{IgnoreDifference, IgnoreRule};
 pub use policy::{Backoff, Policy, PolicyError};
 pub use spec::{
     Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Dependency,
     Destination, Directory, ImmutableFields, Info, Retry, Source, SyncPolicy,
 };
-pub use status::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
+pub use status::{
+    ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, SyncStatus, condition,
+};
 pub use sync_options::{ObjectOptions, Removal, SyncOptions};
 
 /// The API group of towline's resources.

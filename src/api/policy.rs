@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Adopt, ApplicationSpec, ImmutableFields, SyncOptions};
+use super::{Adopt, ApplicationSpec, IgnoreRule, ImmutableFields, SyncOptions};
 use crate::error::{Class, Fault};
 
 /// How long Git is left alone between polls when the Application does not say.
@@ -40,6 +40,8 @@ pub struct Policy {
     pub history_limit: usize,
     /// The namespace of objects that name none.
     pub namespace: String,
+    /// What is left to others.
+    pub ignore: Vec<IgnoreRule>,
 }
 
 /// Exponential waits after failed syncs.
@@ -152,6 +154,7 @@ impl Policy {
                 .unwrap_or(10)
                 .min(20),
             namespace: spec.destination.namespace.clone().unwrap_or_default(),
+            ignore: super::ignore_differences::rules(spec)?,
         })
     }
 }
@@ -185,7 +188,6 @@ fn reject_unsupported(spec: &ApplicationSpec) -> Result<(), PolicyError> {
     let source = &spec.source;
     let set = [
         ("sources", spec.sources.is_some()),
-        ("ignoreDifferences", spec.ignore_differences.is_some()),
         ("source.helm", source.helm.is_some()),
         ("source.chart", source.chart.is_some()),
         ("source.plugin", source.plugin.is_some()),

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ignore_differences::IgnoreDifference;
 use super::status::ApplicationStatus;
 use super::unsupported::{UnsupportedList, UnsupportedObject};
 
@@ -32,7 +33,6 @@ use super::unsupported::{UnsupportedList, UnsupportedObject};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
     validation = Rule::new("!has(self.sources)").message("spec.sources is not supported: use one spec.source; make an Application for each repository"),
-    validation = Rule::new("!has(self.ignoreDifferences)").message("spec.ignoreDifferences is not supported yet: leave the field out of Git, and towline does not own it"),
     validation = Rule::new("!has(self.project) || self.project == 'default'").message("spec.project: only `default` exists; set spec.serviceAccountName to limit what an Application may do")
 )]
 pub struct ApplicationSpec {
@@ -63,9 +63,11 @@ pub struct ApplicationSpec {
     /// place. Default `Fail`. The annotation `towline.dev/force` on an object has precedence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immutable_fields: Option<ImmutableFields>,
-    /// Rejected for now: what Git does not say is not owned.
+    /// What is left to others in the objects that Git declares: it is no difference, no drift, and
+    /// is not written to an object that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ignore_differences: Option<UnsupportedList>,
+    #[schemars(length(max = 64))]
+    pub ignore_differences: Option<Vec<IgnoreDifference>>,
     /// Applications that are synced and healthy at their newest revision before this one rolls
     /// forward. Drift is undone in any case.
     #[serde(default, skip_serializing_if = "Option::is_none")]

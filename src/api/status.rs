@@ -59,6 +59,10 @@ pub struct ApplicationStatus {
     /// The revisions that were applied, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
+    /// What was changed in the cluster and stays so, because drift is not undone by itself: the
+    /// first fields.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftEntry>,
 }
 
 /// Git against the cluster.
@@ -107,6 +111,29 @@ pub struct Handled {
     /// The value of `towline.dev/sync` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+}
+
+/// One field that somebody changed in the cluster. Values of Secrets are masked.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftEntry {
+    /// The object, as `Kind/namespace/name`.
+    pub object: String,
+    /// The field; empty where the object itself was deleted.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub field: String,
+    /// What Git has, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<String>,
+    /// What the cluster has, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<String>,
+    /// The field manager that changed it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+    /// When it did, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// One revision that was applied.

@@ -1,21 +1,28 @@
-//! What is sent: the desired object with its revision mark, and without what is yielded.
-
-use serde_json::Value;
+//! What is sent: the desired object with its revision mark, and without what is left to others.
 
 use crate::desired::DesiredObject;
+use crate::live::Ignored;
 use crate::object::{Object, keys};
 
-/// The body of an apply. With `yielded_uid`, `spec.replicas` belongs to an autoscaler and is left
-/// out; the UID goes in then, because an apply with a UID never creates: an object that was
-/// deleted in between would come back with one replica.
-pub(super) fn body(object: &DesiredObject, revision: &str, yielded_uid: Option<&str>) -> Object {
+/// The body of an apply; `live` is the object as it is, where that was read.
+///
+/// What is ignored in it is left out. The UID goes in then, because an apply with a UID never
+/// creates: an object that was deleted in between would come back without these fields. A value
+/// that cannot be left out is the cluster's own, which holds for its resourceVersion only.
+pub(super) fn body(
+    object: &DesiredObject,
+    revision: &str,
+    live: Option<&Object>,
+    ignored: &Ignored,
+) -> Object {
     let mut body = object.object.clone();
     body.set_annotation(keys::REVISION, revision);
-    if let Some(uid) = yielded_uid
-        && let Some(spec) = body.0.get_mut("spec").and_then(Value::as_object_mut)
-        && spec.remove("replicas").is_some()
-    {
-        body.0["metadata"]["uid"] = uid.into();
+    let Some(live) = live.filter(|_| !ignored.is_empty()) else {
+        return body;
+    };
+    if ignored.yield_to(&live.0, &mut body.0) {
+        body.0["metadata"]["resourceVersion"] = live.resource_version().into();
     }
+    body.0["metadata"]["uid"] = live.uid().into();
     body
 }

@@ -7,7 +7,7 @@ mod body;
 mod recreate;
 mod replace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -17,7 +17,8 @@ use crate::cluster::{
     ADOPT_MANAGER, Cluster, Deleted, Error, Identity, Patch, Propagation, Resource, Target,
 };
 use crate::desired::DesiredObject;
-use crate::live::{ADOPTION, HEAL, Live, takeover};
+use crate::diff::{Drift, drift};
+use crate::live::{ADOPTION, HEAL, Ignored, Live, holds, takeover};
 use crate::object::{Gvk, Object, ObjectId, Scope};
 use crate::plan::{Action, Plan, Step};
 
@@ -35,6 +36,8 @@ pub enum Effect {
         object: Object,
         /// Whether its resourceVersion moved.
         changed: bool,
+        /// What of it had drifted: empty for an object that was not read before.
+        undone: Vec<Drift>,
     },
     /// The object is gone.
     Gone,
@@ -75,6 +78,8 @@ pub struct Context<'a> {
     pub recorded: &'a BTreeMap<ObjectId, Resource>,
     /// What becomes of the dependants of what is deleted.
     pub propagation: Propagation,
+    /// Workloads whose autoscaler is gone: their replicas are Git's again.
+    pub unscaled: &'a BTreeSet<ObjectId>,
     /// The commit that goes into `towline.dev/revision` of what changes.
     pub revision: &'a str,
     /// True when a newer revision came: no further step is begun.
@@ -175,7 +180,8 @@ async fn recreate(context: Context<'_>, id: &ObjectId) -> Result<Effect, Error> 
 }
 
 /// Applies an object. A heal and an adoption first take over what listed managers left behind:
-/// force alone cannot remove an element of a list that somebody else added.
+/// force alone cannot remove an element of a list that somebody else added. Where something is left
+/// to others, the object is read first too, and nothing is sent when the rest of it is there.
 async fn write(
     context: Context<'_>,
     step: &Step,
@@ -194,30 +200,51 @@ async fn write(
         (Action::Heal, Some(seen)) if !seen.revision.is_empty() => seen.revision.as_str(),
         _ => context.revision,
     };
-    let names = if step.action == Action::Adopt {
-        ADOPTION
-    } else {
-        HEAL
+    // What replace mode wrote would stay for ever, since nobody owns it by an apply.
+    let was_replaced = seen.is_some_and(|seen| seen.replaced);
+    let names = match step.action {
+        Action::Adopt => Some(ADOPTION),
+        Action::Heal => Some(HEAL),
+        _ if object.replaces || was_replaced => Some(HEAL),
+        _ => seen
+            .is_some_and(|seen| {
+                !object.ignore.is_empty() || seen.set_aside || seen.yielded_to.is_some()
+            })
+            .then_some(&[][..]),
     };
     if object.replaces {
+        let names = names.unwrap_or(HEAL);
         return replace::write(context, &target, object, mark, names).await;
     }
     let mut before = seen.map(|seen| seen.version);
-    let mut yielded = seen.is_some_and(|seen| seen.yielded_to.is_some());
-    let mut uid = seen.map(|seen| seen.uid.clone());
-    // What replace mode wrote would stay for ever, since nobody owns it by an apply.
-    let was_replaced = seen.is_some_and(|seen| seen.replaced);
-    if was_replaced || matches!(step.action, Action::Heal | Action::Adopt) {
-        let live = take_over(context, &target, names).await?;
-        before = live
-            .as_ref()
-            .and_then(|live| live.resource_version().parse().ok());
-        yielded = live
-            .as_ref()
-            .is_some_and(|l| crate::live::replicas_yielded(l).is_some());
-        uid = live.as_ref().map(|live| live.uid().to_owned());
+    let mut ignored = Ignored::default();
+    let mut undone = Vec::new();
+    let mut there = None;
+    if let Some(names) = names {
+        let rule = |live: &Object| {
+            let yields = !context.unscaled.contains(&step.id);
+            object.ignore.in_live(live, yields)
+        };
+        let read = take_over(context, &target, names, &rule).await?;
+        before = None;
+        if let Some(Read { found, after }) = read {
+            ignored = rule(&after);
+            if step.action == Action::Heal {
+                undone = drift(&object.object, &found, &ignored);
+            }
+            let moved = after.resource_version() != found.resource_version();
+            if holds(&after, &object.object, &ignored) {
+                return Ok(Effect::Applied {
+                    object: after,
+                    changed: moved,
+                    undone,
+                });
+            }
+            before = found.resource_version().parse().ok();
+            there = Some(after);
+        }
     }
-    let body = body::body(object, mark, uid.as_deref().filter(|_| yielded));
+    let body = body::body(object, mark, there.as_ref(), &ignored);
     let applied = context
         .cluster
         .apply(context.who, &target, &body, false)
@@ -226,21 +253,30 @@ async fn write(
     Ok(Effect::Applied {
         changed: before.is_none() || before != after,
         object: applied,
+        undone,
     })
 }
 
-/// Moves what listed managers own to towline, and returns the live object as it was before.
+/// A live object as it was found, and as it is once its fields have the right owners.
+struct Read {
+    found: Object,
+    after: Object,
+}
+
+/// Moves what listed managers own to towline, and what is ignored away from it.
 async fn take_over(
     context: Context<'_>,
     target: &Target,
     names: &[&str],
-) -> Result<Option<Object>, Error> {
+    rule: &(dyn Fn(&Object) -> Ignored + Sync),
+) -> Result<Option<Read>, Error> {
     for attempt in 1.. {
-        let Some(live) = context.cluster.get(context.who, target).await? else {
+        let Some(found) = context.cluster.get(context.who, target).await? else {
             return Ok(None);
         };
-        let Some(moved) = takeover(&live, names) else {
-            return Ok(Some(live));
+        let Some(moved) = takeover(&found, names, &rule(&found)) else {
+            let after = found.clone();
+            return Ok(Some(Read { found, after }));
         };
         let patch = Patch::Json(moved.patch);
         match context
@@ -248,7 +284,7 @@ async fn take_over(
             .patch(context.who, target, None, &patch, ADOPT_MANAGER)
             .await
         {
-            Ok(_) => return Ok(Some(live)),
+            Ok(after) => return Ok(Some(Read { found, after })),
             // The test of the resourceVersion failed (422) or the write lost a race (409).
             Err(Error::Refused {
                 code: 409 | 422, ..

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Context, Effect, body};
 use crate::cluster::{Deleted, Error, Propagation, Put, Target};
 use crate::desired::DesiredObject;
-use crate::live::Observed;
+use crate::live::{Ignored, Observed};
 use crate::object::Object;
 
 /// Behind the name of the object that the dry run creates.
@@ -22,7 +22,12 @@ pub(super) async fn begin(
     object: &DesiredObject,
     seen: &Observed,
 ) -> Result<Effect, Error> {
-    let trial = trial(&body::body(object, context.revision, None));
+    let trial = trial(&body::body(
+        object,
+        context.revision,
+        None,
+        &Ignored::default(),
+    ));
     let place = Target::new(&target.resource, target.namespace.as_str(), trial.name());
     let (cluster, who) = (context.cluster, context.who);
     let tried = if object.replaces {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::{Context, Effect, TAKEOVER_TRIES};
 use crate::cluster::{Error, MANAGER, Put, Target};
 use crate::desired::DesiredObject;
-use crate::live::{replicas_yielded, takeover};
+use crate::diff::drift;
+use crate::live::{Ignored, replicas_yielded, takeover};
 use crate::object::{Object, keys};
 
 /// Writes the object whole. `names` are the managers of which towline takes what they left behind.
@@ -31,6 +32,7 @@ pub(super) async fn write(
             return Ok(Effect::Applied {
                 object: created,
                 changed: true,
+                undone: Vec::new(),
             });
         };
         let body = replacement(&desired, &live, names);
@@ -39,6 +41,7 @@ pub(super) async fn write(
                 return Ok(Effect::Applied {
                     changed: written.resource_version() != live.resource_version(),
                     object: written,
+                    undone: drift(&object.object, &live, &Ignored::default()),
                 });
             }
             // Somebody wrote it in between: a controller its status, as a rule.
@@ -73,7 +76,8 @@ pub(crate) fn replacement(desired: &Object, live: &Object, names: &[&str]) -> Ob
 /// The managed fields with one entry of towline, that of replace mode: one left behind by an
 /// earlier apply would own fields beside it that nobody looks at.
 fn owned(live: &Object, names: &[&str]) -> Value {
-    let moved = takeover(live, names).map(|moved| moved.patch[1]["value"].clone());
+    let moved =
+        takeover(live, names, &Ignored::default()).map(|moved| moved.patch[1]["value"].clone());
     let now = live.0.pointer("/metadata/managedFields").cloned();
     let mut entries = moved.or(now).unwrap_or_else(|| json!([]));
     for entry in entries.as_array_mut().into_iter().flatten() {

@@ -6,7 +6,7 @@ use super::*;
 use crate::cluster::fake::FakeCluster;
 use crate::desired::{Barrier, Placement};
 use crate::inventory::Owner;
-use crate::live::{Sighting, observe};
+use crate::live::{Ignore, Sighting, observe};
 
 fn config_maps() -> Resource {
     Resource::known("v1", "ConfigMap", "configmaps", Scope::Namespaced)
@@ -26,6 +26,7 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         placement: Placement::Served(config_maps()),
         object,
         hash: 1,
+        ignore: Ignore::default(),
         wave: 0,
         barrier: Barrier::Configuration,
         options: crate::api::ObjectOptions::default(),
@@ -58,7 +59,12 @@ fn requests(steps: Vec<Step>, failing: &[&str], preempted: bool) -> Vec<String> 
         namespace: "n".into(),
         name: "a".into(),
     };
-    let seen = Sighting::Present(Box::new(observe(&object("old"), &owner, 0)));
+    let seen = Sighting::Present(Box::new(observe(
+        &object("old"),
+        &owner,
+        &Ignore::default(),
+        0,
+    )));
     let live = [(object("old").id(), seen)].into();
     let desired: BTreeMap<_, _> = ["a", "b", "c", "old"].into_iter().map(desired).collect();
     let recorded = [(object("old").id(), config_maps())].into();
@@ -72,6 +78,7 @@ fn requests(steps: Vec<Step>, failing: &[&str], preempted: bool) -> Vec<String> 
         enforced: &desired,
         live: &live,
         recorded: &recorded,
+        unscaled: &BTreeSet::new(),
         revision: "0123",
         propagation: Propagation::Background,
         preempted: &move || preempted,

@@ -1,6 +1,6 @@
 //! What an Application says for objects that say nothing themselves.
 
-use crate::api::{ImmutableFields, ObjectOptions, Policy};
+use crate::api::{IgnoreRule, ImmutableFields, ObjectOptions, Policy};
 use crate::object::Gvk;
 
 /// What holds for an object that does not say otherwise.
@@ -12,6 +12,8 @@ pub struct Defaults {
     pub replace: bool,
     /// What becomes of changes of fields that cannot be changed in place.
     pub immutable_fields: ImmutableFields,
+    /// What is left to others.
+    pub ignore: Vec<IgnoreRule>,
 }
 
 impl From<&Policy> for Defaults {
@@ -20,6 +22,7 @@ impl From<&Policy> for Defaults {
             namespace: policy.namespace.clone(),
             replace: policy.options.replace,
             immutable_fields: policy.immutable_fields,
+            ignore: policy.ignore.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod barrier;
 mod crds;
 mod defaults;
 mod hooks;
+mod ignore;
 mod installation;
 pub mod normalize;
 mod record;
@@ -24,13 +25,15 @@ use sha2::{Digest as _, Sha256};
 pub use barrier::Barrier;
 pub use defaults::{Defaults, Recreation};
 pub use hooks::{DeletePolicy, Hook};
+pub use ignore::scaled_by;
 pub use installation::Installation;
 pub use restored::restore;
 
-use crate::api::ObjectOptions;
+use crate::api::{IgnoreRule, ObjectOptions};
 use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};
 use crate::inventory::{Owner, Phase};
+use crate::live::Ignore;
 use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 use crate::render::RenderedObject;
 
@@ -45,8 +48,10 @@ pub struct DesiredObject {
     pub placement: Placement,
     /// The object with all marks but the revision, which is put in when it is written.
     pub object: Object,
-    /// Its content without marks; see [`content_hash`].
+    /// Its content without marks and without what is ignored; see [`content_hash`].
     pub hash: u64,
+    /// What of it is left to others once it is there.
+    pub ignore: Ignore,
     /// Lower waves first.
     pub wave: i32,
     /// The order inside a wave.
@@ -132,6 +137,7 @@ pub fn build(
     let defaults = defaults.into();
     let crds = crds::declared(rendered);
     let digest = digest(rendered, &defaults.namespace);
+    let scaled = ignore::Scaled::by(rendered, &defaults.namespace);
     let mut mistakes = Diagnostics::default();
     let mut notes = Vec::new();
     let mut places: BTreeMap<ObjectId, String> = BTreeMap::new();
@@ -151,6 +157,7 @@ pub fn build(
             note.line = one.source.line;
         }
         let Some(mut object) = object else { continue };
+        leave(&mut object, one, &defaults.ignore, &scaled, &mut mistakes);
         if let Some(first) = places.get(&object.id) {
             mistakes.push(
                 at(one, "the object is declared twice")
@@ -200,6 +207,32 @@ pub fn build(
 /// A diagnostic at an object's place in the repository.
 fn at(one: &RenderedObject, message: impl Into<String>) -> Diagnostic {
     Diagnostic::new(one.source.path.as_str(), message).at(one.source.line)
+}
+
+/// Reads what is left to others in the object, and hashes the rest of it.
+fn leave(
+    object: &mut DesiredObject,
+    one: &RenderedObject,
+    rules: &[IgnoreRule],
+    scaled: &ignore::Scaled,
+    mistakes: &mut Diagnostics,
+) {
+    // Replace mode keeps the replicas of an autoscaler by itself.
+    let none = ignore::Scaled::default();
+    let scaled = if object.replaces { &none } else { scaled };
+    object.ignore = ignore::read(&object.object, one, rules, scaled, mistakes);
+    if object.replaces && !object.ignore.is_empty() {
+        mistakes.push(
+            at(one, "an object that is written whole can leave nothing to others")
+                .about(&object.id)
+                .hint("take away `Replace=true`, or the rule in spec.ignoreDifferences or towline.dev/ignore-fields"),
+        );
+    }
+    object.hash = if object.ignore.is_empty() {
+        content_hash(&object.object)
+    } else {
+        content_hash(&Object(object.ignore.without(&object.object.0)))
+    };
 }
 
 fn desired_object(
@@ -252,12 +285,12 @@ fn desired_object(
         mistake.path.clone_from(&one.source.path);
         mistake.line = one.source.line;
     }
-    let hash = content_hash(&object);
     Some(DesiredObject {
         barrier: Barrier::of(&gvk),
         id,
         placement,
-        hash,
+        hash: 0,
+        ignore: Ignore::default(),
         wave: switches.wave,
         replaces,
         recreation: defaults.recreation(&gvk, &switches.options),

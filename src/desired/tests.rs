@@ -121,3 +121,51 @@ fn a_kind_that_is_not_served_waits_and_is_no_mistake() {
         "{placements:?}"
     );
 }
+
+#[test]
+fn what_is_ignored_is_no_content() {
+    let hash = |fields: &str, value: &str| {
+        let mut object = config_map("a", json!({"towline.dev/ignore-fields": fields}));
+        object["data"]["k"] = value.into();
+        let set = [rendered(object)];
+        build(&set, &discovery(), &owner(), "shop")
+            .map(|desired| desired.objects.values().next().map(|object| object.hash))
+            .map_err(|mistakes| mistakes.to_string())
+    };
+    assert_eq!(
+        hash("/data/k,\n/data/none", "1"),
+        hash("/data/k,\n/data/none", "2")
+    );
+    assert_ne!(hash("/data/j", "1"), hash("/data/j", "2"));
+    let mistake = hash("data.k", "1").expect_err("no pointer");
+    assert!(mistake.contains("base/web.yaml:3"), "{mistake}");
+    assert!(mistake.contains("begins with `/`"), "{mistake}");
+}
+
+#[test]
+fn replicas_are_no_content_where_git_has_their_autoscaler() {
+    let web = |replicas: i32| {
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+            "spec": {"replicas": replicas}})
+    };
+    let scale = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "s", "namespace": "shop"}, "spec": {"scaleTargetRef":
+            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}});
+    let served = Discovery::from_resources([
+        Resource::known("apps/v1", "Deployment", "deployments", Scope::Namespaced),
+        Resource::known(
+            "autoscaling/v2",
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            Scope::Namespaced,
+        ),
+    ]);
+    let hash = |set: &[Value]| {
+        let set: Vec<RenderedObject> = set.iter().cloned().map(rendered).collect();
+        let desired = build(&set, &served, &owner(), "shop").expect("valid");
+        let id = ObjectId::new("apps", "Deployment", "shop", "web");
+        desired.objects[&id].hash
+    };
+    assert_eq!(hash(&[web(1), scale.clone()]), hash(&[web(2), scale]));
+    assert_ne!(hash(&[web(1)]), hash(&[web(2)]));
+}

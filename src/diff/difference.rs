@@ -10,7 +10,7 @@ use crate::live::{Fields, Mismatch, MismatchKind, contained, shown};
 
 /// Longest value and longest path, in characters.
 const VALUE_LIMIT: usize = 80;
-const PATH_LIMIT: usize = 200;
+pub(super) const PATH_LIMIT: usize = 200;
 
 /// One field in which live and desired differ. All texts are bounded and without control
 /// characters; secret values are masked.
@@ -67,27 +67,33 @@ pub fn summary(differences: &[Difference], limit: usize) -> String {
 }
 
 fn difference(mismatch: &Mismatch<'_>, desired: &Value, live: &Value) -> Difference {
-    let path = shown::value(&mismatch.path.to_string(), PATH_LIMIT);
-    if is_hidden(desired, &mismatch.path) || is_hidden(live, &mismatch.path) {
-        let (old, new) = match (mismatch.live, mismatch.desired) {
+    let hidden = is_hidden(desired, &mismatch.path) || is_hidden(live, &mismatch.path);
+    let (old, new) = sides(mismatch.live, mismatch.desired, hidden);
+    Difference {
+        path: shown::value(&mismatch.path.to_string(), PATH_LIMIT),
+        old,
+        new,
+    }
+}
+
+/// Two values as they are shown, the older one first; of those that are hidden only what happened.
+pub(super) fn sides(
+    old: Option<&Value>,
+    new: Option<&Value>,
+    hidden: bool,
+) -> (Option<String>, Option<String>) {
+    if hidden {
+        let (old, new) = match (old, new) {
             (Some(old), Some(new)) if old == new => (Some(HIDDEN), Some(HIDDEN)),
             (Some(_), Some(_)) => (Some(HIDDEN), Some(CHANGED)),
             (Some(_), None) => (Some(REMOVED), None),
             (None, Some(_)) => (None, Some(ADDED)),
             (None, None) => (None, None),
         };
-        return Difference {
-            path,
-            old: old.map(str::to_owned),
-            new: new.map(str::to_owned),
-        };
+        return (old.map(str::to_owned), new.map(str::to_owned));
     }
     let show = |value: &Value| shown::value(&without_last_applied(value).to_string(), VALUE_LIMIT);
-    Difference {
-        path,
-        old: mismatch.live.map(show),
-        new: mismatch.desired.map(show),
-    }
+    (old.map(show), new.map(show))
 }
 
 #[cfg(test)]

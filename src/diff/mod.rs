@@ -3,6 +3,7 @@
 //! A four-way switch over presence (desired or not, live or not), then small ones. Pure.
 
 mod difference;
+mod drift;
 mod mask;
 mod text;
 
@@ -15,6 +16,7 @@ use crate::live::{Live, Observed, Sighting};
 use crate::object::ObjectId;
 
 pub use difference::{Difference, differences, summary};
+pub use drift::{Drift, drift};
 pub use text::unified;
 
 /// What would have to happen to one object.

@@ -33,6 +33,7 @@ fn desired(hash: u64) -> Desired {
         placement: Placement::Served(resource),
         object: Object(json!({})),
         hash,
+        ignore: crate::live::Ignore::default(),
         wave: 0,
         barrier: Barrier::Configuration,
         options: crate::api::ObjectOptions::default(),
@@ -65,6 +66,8 @@ fn seen(uid: &str, claim: Claim, holds: Option<u64>) -> Sighting {
         revision: String::new(),
         yielded_to: None,
         hook_run: String::new(),
+        replicas: None,
+        set_aside: false,
         holds,
     }))
 }

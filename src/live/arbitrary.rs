@@ -46,8 +46,8 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::super::{
-        ADOPTION, Fields, HEAL, Operation, contained, fingerprint, owned_by, replicas_yielded,
-        takeover,
+        ADOPTION, Fields, HEAL, Ignored, Operation, contained, fingerprint, owned_by,
+        replicas_yielded, takeover,
     };
     use super::*;
     use crate::object::Object;
@@ -109,7 +109,10 @@ mod tests {
         let mut random = Random(1);
         for _ in 0..3000 {
             let (live, desired) = (object(&mut random), object(&mut random));
-            let ignored = Fields::from_json(&random.value(WORDS, 2));
+            let ignored = Ignored {
+                fields: Fields::from_json(&random.value(WORDS, 2)),
+                ..Ignored::default()
+            };
             let first = fingerprint(&live, Operation::Apply, &ignored);
             assert_eq!(first, fingerprint(&live, Operation::Apply, &ignored));
             let owned = owned_by(&live, "towline", Operation::Apply).ok();
@@ -118,12 +121,12 @@ mod tests {
             assert!(contained(&live.0, &live.0, None).is_ok(), "{}", live.0);
             let _ = replicas_yielded(&live);
             for names in [HEAL, ADOPTION] {
-                let Some(takeover) = takeover(&live, names) else {
+                let Some(takeover) = takeover(&live, names, &ignored) else {
                     continue;
                 };
                 let mut after = live.clone();
                 after.0["metadata"]["managedFields"] = takeover.patch[1]["value"].clone();
-                let again = super::super::takeover(&after, names);
+                let again = super::super::takeover(&after, names, &ignored);
                 assert!(
                     again.is_none(),
                     "{}\n{:?}",

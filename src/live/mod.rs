@@ -8,6 +8,9 @@ pub(crate) mod arbitrary;
 mod contained;
 mod fields;
 mod fingerprint;
+mod held;
+mod ignore;
+mod ignored;
 mod keyed;
 mod observed;
 mod owners;
@@ -20,10 +23,14 @@ mod takeover;
 
 pub use contained::{Kind as MismatchKind, Mismatch, contained};
 pub use fields::Fields;
-pub use fingerprint::{Fingerprint, fingerprint};
+pub use fingerprint::{Fingerprint, fingerprint, replicas};
+pub use held::holds;
+pub use ignore::Ignore;
+pub use ignored::Ignored;
 pub use observed::{Live, Observed, Sighting, observe};
 pub use owners::{
-    ADOPTION, HEAL, Operation, Unprojectable, additions, own_operation, owned_by, replicas_yielded,
+    ADOPTION, HEAL, IGNORED_MANAGER, Operation, Unprojectable, additions, entries, own_operation,
+    owned_by, replicas_yielded,
 };
 pub use path::{Path, Step};
 pub use snapshot::{Wanted, snapshot};

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fields, Fingerprint, Operation, fingerprint, replicas_yielded};
+use super::owners::has_set_aside;
+use super::{Fingerprint, Ignore, fingerprint, replicas, replicas_yielded};
 use crate::health::{Health, Unsettled, outlook};
 use crate::inventory::{Claim, Owner};
 use crate::object::{Object, ObjectId, keys};
@@ -17,6 +18,8 @@ pub struct Observed {
     pub version: u64,
     /// What towline owns in it, or `None` where the managed fields cannot say.
     pub fingerprint: Option<Fingerprint>,
+    /// The same of its replicas, which an autoscaler may take.
+    pub replicas: Option<Fingerprint>,
     /// Its health, as far as it is known.
     pub health: Health,
     /// What else its health hangs on; `None` in steady state.
@@ -41,6 +44,8 @@ pub struct Observed {
     pub hook_run: String,
     /// The autoscaler that owns `spec.replicas`.
     pub yielded_to: Option<String>,
+    /// Fields of it were given away because they are ignored, or were once.
+    pub set_aside: bool,
     /// The content hash that it is known to hold, or `None` when that has to be found out by
     /// applying.
     pub holds: Option<u64>,
@@ -70,16 +75,29 @@ impl Sighting {
 /// What is known of every object that matters.
 pub type Live = BTreeMap<ObjectId, Sighting>;
 
-/// Reduces a live object. `now` is in seconds since the epoch.
-pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
+impl Observed {
+    /// True when nothing that towline owns is known to have changed since `old`. Replicas that an
+    /// autoscaler took are no change.
+    pub fn is_untouched(&self, old: &Self) -> bool {
+        self.fingerprint.is_some()
+            && self.fingerprint == old.fingerprint
+            && (self.replicas == old.replicas || self.yielded_to.is_some())
+    }
+}
+
+/// Reduces a live object, in which `ignore` says what is left to others. `now` is in seconds since
+/// the epoch.
+pub fn observe(object: &Object, owner: &Owner, ignore: &Ignore, now: i64) -> Observed {
     let end = end(object);
     let operation = super::own_operation(object);
     let owned = super::owned_by(object, crate::cluster::MANAGER, operation);
+    let ignored = ignore.in_live(object, false);
     let (health, unsettled) = outlook(object, now.unsigned_abs());
     Observed {
         uid: object.uid().to_owned(),
         version: object.resource_version().parse().unwrap_or(0),
-        fingerprint: fingerprint(object, operation, &Fields::default()).ok(),
+        fingerprint: fingerprint(object, operation, &ignored).ok(),
+        replicas: replicas(object, operation, &ignored),
         health,
         unsettled,
         terminating: object.is_terminating(),
@@ -88,7 +106,7 @@ pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
         claim: owner.claim(object),
         created: seconds(object.0.pointer("/metadata/creationTimestamp")),
         applied_by_us: owned.is_ok(),
-        replaced: operation == Operation::Update,
+        replaced: operation == super::Operation::Update,
         revision: object
             .annotation(keys::REVISION)
             .unwrap_or_default()
@@ -98,6 +116,7 @@ pub fn observe(object: &Object, owner: &Owner, now: i64) -> Observed {
             .unwrap_or_default()
             .to_owned(),
         yielded_to: replicas_yielded(object),
+        set_aside: has_set_aside(object),
         holds: None,
     }
 }
@@ -130,5 +149,58 @@ fn end(object: &Object) -> Option<bool> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn seen(replicas: u32, others: &[(&str, &str, Value)]) -> Observed {
+        let mut entries = vec![(
+            "towline",
+            "",
+            if others.is_empty() {
+                json!({"f:spec": {"f:paused": {}, "f:replicas": {}}})
+            } else {
+                json!({"f:spec": {"f:paused": {}}})
+            },
+        )];
+        entries.extend(others.iter().cloned());
+        let entries: Vec<Value> = entries
+            .into_iter()
+            .map(|(manager, subresource, fields)| {
+                let operation = if manager == "towline" {
+                    "Apply"
+                } else {
+                    "Update"
+                };
+                json!({"manager": manager, "operation": operation, "subresource": subresource,
+                    "apiVersion": "apps/v1", "fieldsV1": fields})
+            })
+            .collect();
+        let object = Object(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "managedFields": entries},
+            "spec": {"paused": false, "replicas": replicas}}));
+        let owner = Owner {
+            install: "i".into(),
+            namespace: "n".into(),
+            name: "a".into(),
+        };
+        observe(&object, &owner, &Ignore::default(), 0)
+    }
+
+    #[test]
+    fn replicas_that_an_autoscaler_took_are_no_change_and_those_of_a_person_are() {
+        let by = |manager| [(manager, "scale", json!({"f:spec": {"f:replicas": {}}}))];
+        let ours = seen(2, &[]);
+        let scaled = seen(5, &by("kube-controller-manager"));
+        assert!(scaled.is_untouched(&ours));
+        assert!(seen(7, &by("kube-controller-manager")).is_untouched(&scaled));
+        assert!(!seen(5, &by("kubectl")).is_untouched(&ours));
+        assert!(!seen(3, &[]).is_untouched(&ours));
+        assert!(seen(2, &[]).is_untouched(&ours));
     }
 }

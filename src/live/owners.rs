@@ -10,6 +10,10 @@ use crate::object::Object;
 /// another one, so that neither drops what the other wrote.
 pub const FIELD_MANAGER: &str = "towline";
 
+/// The manager to which ignored fields are given that towline alone owned: without an owner a field
+/// that an apply leaves out is removed, or goes back to its default.
+pub const IGNORED_MANAGER: &str = "towline-ignored";
+
 /// The managers whose additions are drift, and whose fields a heal takes over: what people leave
 /// behind with kubectl. Exact names: `kubectl-rollout`, `kubectl-annotate` and `kubectl-label` are
 /// not among them, because a restart or a request made by annotation must outlive the next commit
@@ -73,6 +77,8 @@ pub struct Entry<'a> {
     pub api_version: &'a str,
     /// The subresource written through; empty for the object itself.
     pub subresource: &'a str,
+    /// When it was written last, as it stands; empty where that is not said.
+    pub time: &'a str,
     /// `fieldsV1` as it stands.
     pub fields_v1: &'a Value,
 }
@@ -91,6 +97,7 @@ impl<'a> Entry<'a> {
             operation,
             api_version: text("apiVersion"),
             subresource: text("subresource"),
+            time: text("time"),
             fields_v1: entry.get("fieldsV1")?,
         })
     }
@@ -241,6 +248,11 @@ pub fn replicas_yielded(object: &Object) -> Option<String> {
                 && entry.fields().contains(&replicas)
         })
         .map(|entry| entry.manager.to_owned())
+}
+
+/// True where ignored fields were given away ([`IGNORED_MANAGER`]).
+pub(super) fn has_set_aside(object: &Object) -> bool {
+    entries(object).any(|entry| entry.manager == IGNORED_MANAGER)
 }
 
 #[cfg(test)]

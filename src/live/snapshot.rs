@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
-use super::{HEAL, Live, Sighting, additions, contained, observe, own_operation, owned_by};
-use crate::cluster::{Cluster, Error, Identity, MANAGER, Resource, Target};
+use super::{Ignore, Live, Sighting, holds, observe};
+use crate::cluster::{Cluster, Error, Identity, Resource, Target};
 use crate::desired::DesiredObject;
 use crate::inventory::{Entry, Owner};
-use crate::object::{Object, ObjectId, keys};
+use crate::object::{Object, ObjectId};
 
 /// Above this many ids of one kind in one namespace a list costs less than reading each.
 const LIST_ABOVE: usize = 20;
@@ -109,7 +109,9 @@ fn sighting(
         Err(error) => Sighting::Unknown(error.to_string()),
         Ok(None) => Sighting::Absent,
         Ok(Some(object)) => {
-            let mut observed = observe(&object, owner, now);
+            let nothing = Ignore::default();
+            let ignore = one.desired.map_or(&nothing, |desired| &desired.ignore);
+            let mut observed = observe(&object, owner, ignore, now);
             observed.holds = held(&object, one);
             Sighting::Present(Box::new(observed))
         }
@@ -123,14 +125,6 @@ fn held(live: &Object, one: &Wanted<'_>) -> Option<u64> {
     if one.entry?.hash != desired.hash {
         return None;
     }
-    let owned = owned_by(live, MANAGER, own_operation(live)).ok()?;
-    // What kubectl added while nobody watched is drift too.
-    let untouched = additions(live, &owned, HEAL).is_empty();
-    // The mark of the commit is put in when an object is written, and is no part of its content.
-    let mut expected = desired.object.clone();
-    if let Some(revision) = live.annotation(keys::REVISION) {
-        expected.set_annotation(keys::REVISION, revision);
-    }
-    let whole = contained(&expected.0, &live.0, Some(&owned)).is_ok();
-    (whole && untouched).then_some(desired.hash)
+    let ignored = desired.ignore.in_live(live, true);
+    holds(live, &desired.object, &ignored).then_some(desired.hash)
 }

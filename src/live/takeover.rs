@@ -10,7 +10,10 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::Fields;
-use super::owners::{Entry, FIELD_MANAGER, Operation, api_version, is_application, raw_entries};
+use super::ignored::Ignored;
+use super::owners::{
+    Entry, FIELD_MANAGER, IGNORED_MANAGER, Operation, api_version, is_application, raw_entries,
+};
 use super::path::{Path, Step};
 use super::projection::Elements;
 use crate::object::Object;
@@ -31,19 +34,26 @@ pub struct Takeover {
 /// adoption), and what towline itself wrote in replace mode, into towline's Apply entry; `None`
 /// where there is nothing to move.
 ///
+/// What is ignored goes the other way: what towline alone owns of it gets another owner
+/// ([`IGNORED_MANAGER`]), so that an apply may leave it out without removing it. What is not ignored
+/// any more comes back.
+///
 /// Entries of another version than the object's are moved only as far as their paths lead to
 /// something in the object: the rest means nothing in this version and stays where it is. An own
 /// entry of another version is brought to the object's the same way, because an entry left behind
 /// makes later applies fail once the new version adds defaults (Flux `MigrateAPIVersion`).
 ///
-/// Never on an Application of towline: its annotations are people's requests.
-pub fn takeover(live: &Object, names: &[&str]) -> Option<Takeover> {
-    if is_application(live) || live.resource_version().is_empty() {
+/// Never from people on an Application of towline: its annotations are their requests.
+pub fn takeover(live: &Object, names: &[&str], ignored: &Ignored) -> Option<Takeover> {
+    if live.resource_version().is_empty() || (is_application(live) && ignored.is_empty()) {
         return None;
     }
+    let names = if is_application(live) { &[] } else { names };
     let mut kept = Vec::new();
     let mut own: Option<(Value, Fields)> = None;
+    let mut aside: Option<(Value, Fields)> = None;
     let mut taken = Fields::default();
+    let mut others = Fields::default();
     let mut from = Vec::new();
     let mut time = None::<&str>;
     let mut moved = false;
@@ -61,27 +71,55 @@ pub fn takeover(live: &Object, names: &[&str]) -> Option<Takeover> {
             own = Some((raw.clone(), fields));
             continue;
         }
-        let left = meaningful(live, &entry, left_behind(&entry, names));
+        if entry.manager == IGNORED_MANAGER && entry.api_version == api_version(live) {
+            aside = Some((raw.clone(), entry.fields()));
+            continue;
+        }
+        let left = ignored.outside(&meaningful(live, &entry, left_behind(&entry, names)));
         if left.is_empty() {
             kept.push(raw.clone());
+            others.extend(&entry.fields());
             continue;
         }
         let rest = entry.fields().difference(&left);
         if !rest.is_empty() {
             kept.push(with(raw, "fieldsV1", rest.to_json()));
         }
+        others.extend(&rest);
         taken.extend(&left);
         from.push(entry.manager.to_owned());
         time = time.max(raw.get("time").and_then(Value::as_str));
     }
-    if from.is_empty() && !moved {
+    let (entry, owned) = own.unwrap_or_else(|| (Value::Object(Map::new()), Fields::default()));
+    let (aside_entry, before) =
+        aside.unwrap_or_else(|| (Value::Object(Map::new()), Fields::default()));
+    let given = owned.difference(&ignored.outside(&owned));
+    let back = ignored.outside(&before);
+    let set_aside = before.difference(&back).union(&given.difference(&others));
+    if from.is_empty() && !moved && given.is_empty() && back.is_empty() {
         return None;
     }
-    let (entry, owned) = own.unwrap_or_else(|| (Value::Object(Map::new()), Fields::default()));
     let time = time
         .max(entry.get("time").and_then(Value::as_str))
         .map(str::to_owned);
-    kept.insert(0, own_entry(live, &owned.union(&taken), time));
+    let own = owned.difference(&given).union(&taken).union(&back);
+    kept.insert(
+        0,
+        entry_of((FIELD_MANAGER, "Apply"), live, &own, time.clone()),
+    );
+    if !set_aside.is_empty() {
+        let time = aside_entry
+            .get("time")
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .or(time);
+        kept.push(entry_of(
+            (IGNORED_MANAGER, "Update"),
+            live,
+            &set_aside,
+            time,
+        ));
+    }
     from.sort();
     from.dedup();
     Some(Takeover {
@@ -90,7 +128,7 @@ pub fn takeover(live: &Object, names: &[&str]) -> Option<Takeover> {
             {"op": "replace", "path": "/metadata/managedFields", "value": kept},
         ]),
         from,
-        fields: taken.difference(&owned),
+        fields: taken.union(&back).difference(&owned),
     })
 }
 
@@ -135,11 +173,16 @@ fn existing(live: Option<&Value>, fields: &Fields, at: &mut Vec<Step>, out: &mut
     }
 }
 
-/// Towline's Apply entry with these fields.
-fn own_entry(live: &Object, fields: &Fields, time: Option<String>) -> Value {
+/// An entry with these fields.
+fn entry_of(
+    (manager, operation): (&str, &str),
+    live: &Object,
+    fields: &Fields,
+    time: Option<String>,
+) -> Value {
     let mut entry = json!({
-        "manager": FIELD_MANAGER,
-        "operation": "Apply",
+        "manager": manager,
+        "operation": operation,
         "apiVersion": api_version(live),
         "fieldsType": "FieldsV1",
         "fieldsV1": fields.to_json(),
@@ -161,6 +204,17 @@ fn with(map: &Value, name: &str, value: Value) -> Value {
 mod tests {
     use super::super::owners::{ADOPTION, HEAL, owned_by};
     use super::*;
+
+    fn takeover(live: &Object, names: &[&str]) -> Option<Takeover> {
+        super::takeover(live, names, &Ignored::default())
+    }
+
+    fn ignoring(fields: Value) -> Ignored {
+        Ignored {
+            fields: Fields::from_json(&fields),
+            ..Ignored::default()
+        }
+    }
 
     fn entry(manager: &str, operation: &str, subresource: &str, fields: Value) -> Value {
         json!({"manager": manager, "operation": operation, "subresource": subresource,
@@ -205,17 +259,17 @@ mod tests {
                 json!({"f:status": {}})
             ),
         ]));
-        let takeover = takeover(&live, HEAL).expect("something was left behind");
-        assert_eq!(takeover.from, ["kubectl-edit"]);
-        let after = patched(&live, &takeover);
+        let moved = takeover(&live, HEAL).expect("something was left behind");
+        assert_eq!(moved.from, ["kubectl-edit"]);
+        let after = patched(&live, &moved);
         let owned = owned_by(&after, "towline", Operation::Apply).expect("owned");
         assert_eq!(
             owned,
             Fields::from_json(&port(80)).union(&Fields::from_json(&port(8080)))
         );
-        assert_eq!(takeover.fields, Fields::from_json(&port(8080)));
+        assert_eq!(moved.fields, Fields::from_json(&port(8080)));
         assert_eq!(raw_entries(&after).len(), 2);
-        assert_eq!(super::takeover(&after, HEAL), None);
+        assert_eq!(takeover(&after, HEAL), None);
     }
 
     #[test]
@@ -291,7 +345,7 @@ mod tests {
             raw_entries(&after)[1]["fieldsV1"],
             json!({"f:spec": {"f:gone": {}}})
         );
-        assert_eq!(super::takeover(&after, HEAL), None);
+        assert_eq!(takeover(&after, HEAL), None);
     }
 
     #[test]
@@ -317,5 +371,42 @@ mod tests {
         )]));
         let patch = takeover(&live, HEAL).expect("left behind").patch;
         assert_eq!(patch[1]["value"][0]["time"], "2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn what_is_ignored_gets_another_owner_and_comes_back() {
+        let ours = json!({"f:spec": {"f:type": {}, "f:ports": {}, "f:selector": {}}});
+        let live = object(json!([
+            entry("towline", "Apply", "", ours),
+            entry("istio", "Update", "", json!({"f:spec": {"f:ports": {}}})),
+        ]));
+        let ignored = ignoring(json!({"f:spec": {"f:type": {}, "f:ports": {}}}));
+        let moved = super::takeover(&live, &[], &ignored).expect("to be set aside");
+        let after = patched(&live, &moved);
+        let owned = owned_by(&after, "towline", Operation::Apply).expect("owned");
+        assert_eq!(owned, Fields::of([&Path::of(&["spec", "selector"])]));
+        let aside = owned_by(&after, IGNORED_MANAGER, Operation::Update).expect("set aside");
+        assert_eq!(
+            aside,
+            Fields::of([&Path::of(&["spec", "type"])]),
+            "the other has an owner"
+        );
+        assert_eq!(super::takeover(&after, &[], &ignored), None);
+        let moved = takeover(&after, &[]).expect("to come back");
+        let again = patched(&after, &moved);
+        let owned = owned_by(&again, "towline", Operation::Apply).expect("owned");
+        assert!(owned.contains(&Path::of(&["spec", "type"])));
+        assert!(owned_by(&again, IGNORED_MANAGER, Operation::Update).is_err());
+        assert_eq!(takeover(&again, &[]), None);
+    }
+
+    #[test]
+    fn what_people_left_in_an_ignored_field_stays_theirs() {
+        let live = object(json!([
+            entry("towline", "Apply", "", json!({"f:spec": {"f:type": {}}})),
+            entry("kubectl-edit", "Update", "", port(8080)),
+        ]));
+        let ignored = ignoring(json!({"f:spec": {"f:ports": {}}}));
+        assert_eq!(super::takeover(&live, HEAL, &ignored), None);
     }
 }

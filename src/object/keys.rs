@@ -43,6 +43,8 @@ pub const REPLACE: &str = "towline.dev/replace";
 pub const FORCE: &str = "towline.dev/force";
 /// In manifests: `disabled` leaves the object alone altogether.
 pub const RECONCILE: &str = "towline.dev/reconcile";
+/// In manifests: JSON pointers to fields that are left to others.
+pub const IGNORE_FIELDS: &str = "towline.dev/ignore-fields";
 /// In manifests: the object runs at these moments of a sync and is not kept.
 pub const HOOK: &str = "towline.dev/hook";
 /// In manifests: when a hook's object is deleted.
@@ -207,6 +209,11 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         RECONCILE,
         Writer::ManifestInGit,
         "`disabled`: neither applied nor pruned nor healed",
+    ),
+    (
+        IGNORE_FIELDS,
+        Writer::ManifestInGit,
+        "JSON pointers, separated by commas or line ends, to fields of this object that are left to others, as with `spec.ignoreDifferences`",
     ),
 ];
 

@@ -5,8 +5,10 @@
 mod gvk;
 mod id;
 pub mod keys;
+mod pointer;
 mod value;
 
 pub use gvk::{Gvk, Scope};
 pub use id::ObjectId;
+pub use pointer::{Pointer, PointerError};
 pub use value::Object;

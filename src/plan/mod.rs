@@ -6,6 +6,7 @@
 //! choice while it is carried out, and holds no client.
 
 pub mod dependencies;
+pub mod fight;
 mod guard;
 pub mod hooks;
 mod phases;

@@ -57,6 +57,7 @@ impl World {
             placement: Placement::Served(resource),
             object: Object(json!({})),
             hash: 1,
+            ignore: crate::live::Ignore::default(),
             wave,
             options: crate::api::ObjectOptions::default(),
             replaces: false,
@@ -89,6 +90,8 @@ impl World {
             revision: String::new(),
             yielded_to: None,
             hook_run: String::new(),
+            replicas: None,
+            set_aside: false,
             holds: Some(1),
         };
         self.live

@@ -1,7 +1,7 @@
 //! Kubernetes Events: one for each transition of an Application, never one for each object.
 
-use super::{Summary, short};
-use crate::api::{ApplicationStatus, condition};
+use super::{Summary, drift_told, short};
+use crate::api::{ApplicationStatus, DriftEntry, condition};
 
 /// Normal or Warning, as Kubernetes has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,14 @@ pub const REASONS: &[(&str, &str)] = &[
         "Applied",
         "a revision was applied; says how many objects it changed",
     ),
-    ("Healed", "drift was undone; names the objects"),
+    (
+        "Drifted",
+        "somebody changed what Git declares, and drift is not undone by itself; names field, values and manager",
+    ),
+    (
+        "Healed",
+        "drift was undone; names objects and fields, at most once a minute",
+    ),
     ("Recovered", "the Application is Ready again"),
 ];
 
@@ -47,11 +54,13 @@ pub fn events(
             message: format!("{}: {summary}", short(&next.sync.target_revision)),
         });
     }
-    if !summary.healed.is_empty() {
+    let is_new = |entry: &&DriftEntry| !previous.drift.contains(entry);
+    let drift: Vec<DriftEntry> = next.drift.iter().filter(is_new).cloned().collect();
+    if !drift.is_empty() {
         events.push(Event {
-            kind: EventType::Normal,
-            reason: "Healed".into(),
-            message: format!("undid drift of {}", summary.healed.join(", ")),
+            kind: EventType::Warning,
+            reason: "Drifted".into(),
+            message: drift_told(&drift),
         });
     }
     let ready = |status: &ApplicationStatus| {

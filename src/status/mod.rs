@@ -2,14 +2,19 @@
 //! the way. Pure: equal inputs give equal statuses, so that nothing is written when nothing happens.
 
 mod event;
+mod heals;
 mod summary;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 pub use event::{Event, EventType, REASONS, events};
+pub use heals::Heals;
 pub use summary::Summary;
 
-use crate::api::{ApplicationStatus, Handled, HealthStatus, HistoryEntry, SyncStatus, condition};
+use crate::api::{
+    ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, SyncStatus, condition,
+};
+use crate::diff::Drift;
 use crate::error::{Class, Fault};
 use crate::health::Health;
 use crate::object::keys;
@@ -17,6 +22,9 @@ use crate::plan::Report;
 
 /// The longest message that is written anywhere, in bytes.
 const MESSAGE_LIMIT: usize = 1024;
+
+/// How many drifted fields a message names.
+const DRIFT_TOLD: usize = 3;
 
 /// An error as it is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +87,12 @@ pub struct View<'a> {
     pub handled: Handled,
     /// Revisions that were applied, newest first.
     pub history: Vec<HistoryEntry>,
+    /// What was changed in the cluster and is not undone by itself.
+    pub drift: Vec<DriftEntry>,
+    /// Who sets a field again each time it is put back, and which.
+    pub fight: Option<String>,
+    /// Workloads whose replicas are left to an autoscaler although Git says how many.
+    pub yielding: Vec<String>,
 }
 
 /// One condition before it has a time.
@@ -143,6 +157,7 @@ pub fn derive(
         health,
         handled: view.handled.clone(),
         history: view.history.clone(),
+        drift: view.drift.clone(),
     }
 }
 
@@ -244,12 +259,16 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
     if let Some(held) = &report.held {
         return draft("False", held.reason(), format!("held: {held}"));
     }
+    if let Some(fight) = &view.fight {
+        return draft("False", "Fighting", fight.clone());
+    }
     if report.out_of_sync == 0 {
         let (commit, name) = view.target.unwrap_or_default();
         let message = format!(
-            "{name}@{} is applied: {} objects",
+            "{name}@{} is applied: {} objects{}",
             short(commit),
-            view.objects
+            view.objects,
+            yielding(&view.yielding)
         );
         return draft("True", "Synced", message);
     }
@@ -281,15 +300,60 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
         };
         return draft("False", "WaitingForObjects", format!("{id}: {why}{more}"));
     }
+    let drift = match drift_told(&view.drift) {
+        told if told.is_empty() => told,
+        told => format!("; drift: {told}"),
+    };
     let message = match view.manual {
         true => format!(
-            "{} objects differ; annotate {}=<token> to apply them",
+            "{} objects differ; annotate {}=<token> to apply them{drift}",
             report.out_of_sync,
             keys::SYNC
         ),
-        false => format!("{} objects differ ({})", report.out_of_sync, sync.status),
+        false => format!(
+            "{} objects differ ({}){drift}",
+            report.out_of_sync, sync.status
+        ),
     };
     draft("False", "OutOfSync", message)
+}
+
+/// What is left to autoscalers, as the end of a sentence.
+fn yielding(objects: &[String]) -> String {
+    let Some(first) = objects.first() else {
+        return String::new();
+    };
+    let more = match objects.len() {
+        1 => String::new(),
+        n => format!(" and {} more", n - 1),
+    };
+    format!("; replicas of {first}{more} are left to an autoscaler")
+}
+
+/// The first drifted fields in one line: `Deployment/shop/web: spec.replicas: 5 instead of 2, by
+/// kubectl at 2026-01-02T03:04:05Z`.
+fn drift_told(drift: &[DriftEntry]) -> String {
+    let told: Vec<String> = drift
+        .iter()
+        .take(DRIFT_TOLD)
+        .map(|entry| {
+            if entry.field.is_empty() {
+                return format!("{} was deleted", entry.object);
+            }
+            let field = Drift {
+                path: entry.field.clone(),
+                git: entry.git.clone(),
+                live: entry.live.clone(),
+                manager: entry.manager.clone(),
+                at: entry.at.clone(),
+            };
+            format!("{}: {field}", entry.object)
+        })
+        .collect();
+    match drift.len().saturating_sub(DRIFT_TOLD) {
+        0 => told.join("; "),
+        more => format!("{} and {more} more", told.join("; ")),
+    }
 }
 
 /// The whole story: the first of the sync's and the health's troubles.

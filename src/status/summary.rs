@@ -10,8 +10,6 @@ use crate::plan::Action;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
     counts: BTreeMap<Action, usize>,
-    /// The first objects that were healed, as `Kind/namespace/name`.
-    pub healed: Vec<String>,
 }
 
 impl Summary {
@@ -25,7 +23,6 @@ impl Summary {
         for (action, count) in other.counts {
             *self.counts.entry(action).or_default() += count;
         }
-        self.healed.extend(other.healed);
     }
 
     /// How many objects an action changed.

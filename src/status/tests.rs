@@ -22,6 +22,9 @@ fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
         blind: None,
         handled: Handled::default(),
         history: Vec::new(),
+        drift: Vec::new(),
+        fight: None,
+        yielding: Vec::new(),
     }
 }
 
@@ -106,4 +109,56 @@ fn messages_are_one_bounded_line() {
         "{}",
         text.len()
     );
+}
+
+#[test]
+fn drift_is_told_with_field_values_and_manager_and_once() {
+    let report = Report {
+        out_of_sync: 1,
+        ..Report::default()
+    };
+    let entry = DriftEntry {
+        object: "Deployment/shop/web".into(),
+        field: "spec.replicas".into(),
+        git: Some("2".into()),
+        live: Some("5".into()),
+        manager: Some("kubectl".into()),
+        at: Some("2026-01-02T03:04:05Z".into()),
+    };
+    let view = View {
+        drift: vec![entry; 5],
+        ..view(Some(&report), &[])
+    };
+    let line =
+        "Deployment/shop/web: spec.replicas: 5 instead of 2, by kubectl at 2026-01-02T03:04:05Z";
+    let expected = format!(
+        "OutOfSync False OutOfSync: 1 objects differ (OutOfSync); drift: {line}; {line}; {line} and 2 more"
+    );
+    assert_eq!(told(&view), expected);
+    let nothing = ApplicationStatus::default();
+    let status = derive(&view, &nothing, jiff::Timestamp::UNIX_EPOCH);
+    let reasons = |previous: &ApplicationStatus| -> Vec<String> {
+        let all = events(previous, &status, &Summary::default());
+        all.into_iter().map(|event| event.reason).collect()
+    };
+    assert_eq!(reasons(&nothing), ["Drifted"]);
+    assert_eq!(reasons(&status), [""; 0]);
+}
+
+#[test]
+fn a_fight_names_its_field_and_replicas_left_to_an_autoscaler_are_told() {
+    let report = Report::default();
+    let fought = View {
+        fight: Some("ConfigMap/shop/a: rival sets data.value".into()),
+        ..view(Some(&report), &[])
+    };
+    let expected = "Synced False Fighting: ConfigMap/shop/a: rival sets data.value";
+    assert_eq!(told(&fought), expected);
+    let yielding = View {
+        yielding: vec!["Deployment/shop/web".into(), "Deployment/shop/api".into()],
+        ..view(Some(&report), &[])
+    };
+    let expected = "Synced True Ready: main@12345678 is applied: 12 objects; replicas of \
+                    Deployment/shop/web and 1 more are left to an autoscaler";
+    assert_eq!(told(&yielding), expected);
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use towline_testcluster::AuditMark;
 
-use crate::world::manifests::{config_map, deployment, service};
-use crate::world::{World, condition, time_of, wait_for};
+use crate::world::manifests::{config_map, deployment, secret, service};
+use crate::world::{World, condition, logs, time_of, wait_for};
 
 /// What the issue promises, and what a busy test machine is given.
 const PROMISED: Duration = Duration::from_millis(500);
@@ -71,7 +71,9 @@ fn kubectl_scale_is_undone_in_no_time() {
     assert!(times.iter().all(|time| *time < ASSERTED), "{times:?}");
     wait_for("the event", || {
         world.events("shop").iter().any(|(reason, message)| {
-            reason == "Healed" && message.contains("Deployment/drift-scale-work/web")
+            let undone =
+                "Deployment/drift-scale-work/web: spec.replicas: 5 instead of 2, by kubectl";
+            reason == "Healed" && message.contains(undone)
         })
     });
     world.assert_quiet();
@@ -246,12 +248,76 @@ fn without_self_heal_drift_is_reported_until_a_sync_is_asked_for() {
     world.refresh("shop");
     let mark = world.plane.audit_mark();
     world.kubectl(&["scale", "deployment/web", "--replicas=5"]);
-    let app = world.wait_condition("shop", "Synced", "False", "OutOfSync");
+    world.wait_condition("shop", "Synced", "False", "OutOfSync");
+    world.kubectl(&["set", "image", "deployment/web", "web=evil:1"]);
+    let image = "spec.template.spec.containers[name=\"web\"].image";
+    let app = world.wait_drift("shop", image);
     assert_eq!(condition(&app, "Ready")["status"], "False");
+    let drift = app["status"]["drift"].as_array().unwrap();
+    let of = |field: &str| drift.iter().find(|entry| entry["field"] == field).unwrap();
+    let entry = of("spec.replicas");
+    assert_eq!(entry["object"], "Deployment/drift-report-work/web");
+    assert_eq!((&entry["git"], &entry["live"]), (&json!("2"), &json!("5")));
+    // The API server keeps no time of what went through the scale subresource.
+    assert_eq!(entry["manager"], "kubectl");
+    assert_eq!(of(image)["manager"], "kubectl-set");
+    let at = of(image)["at"].as_str().unwrap();
+    let line = format!("{image}: \"evil:1\" instead of \"nginx:1\", by kubectl-set at {at}");
+    let synced = condition(&app, "Synced");
+    let message = synced["message"].as_str().unwrap();
+    assert!(message.contains(&line), "{message}");
+    assert!(
+        message.contains("spec.replicas: 5 instead of 2, by kubectl"),
+        "{message}"
+    );
+    wait_for("the event", || {
+        let events = world.events("shop");
+        events
+            .iter()
+            .any(|(reason, message)| reason == "Drifted" && message.contains(&line))
+    });
     world.refresh("shop");
     world.assert_quiet();
     assert_eq!(world.object_writes(mark), [""; 0]);
     assert_eq!(replicas(&world), 5);
     world.sync("shop");
     assert_eq!(replicas(&world), 2);
+}
+
+#[test]
+fn drift_of_secrets_and_of_what_was_deleted_is_told_without_values() {
+    let world = World::new("drift-secret");
+    let files = [
+        ("shop/secret.yaml", &*secret("token", "s3cret-of-git")),
+        ("shop/a.yaml", &*config_map("a", "1")),
+    ];
+    world.deploy("shop", "shop", &files);
+    world.change(
+        "shop",
+        &json!({"syncPolicy": {"automated": {"selfHeal": false}}}),
+    );
+    world.refresh("shop");
+    // "s3cret-of-a-person" in base64.
+    let change = json!({"data": {"password": "czNjcmV0LW9mLWEtcGVyc29u"}});
+    world.patch("Secret", &world.work, "token", &change);
+    let app = world.wait_drift("shop", "data.password");
+    let entry = &app["status"]["drift"][0];
+    assert_eq!(
+        (&entry["git"], &entry["live"]),
+        (&json!("***"), &json!("(changed)"))
+    );
+    world.delete("ConfigMap", &world.work, "a");
+    wait_for("the deleted object", || {
+        let message = condition(&world.app("shop"), "Synced")["message"].to_string();
+        message.contains("ConfigMap/drift-secret-work/a was deleted")
+    });
+    let told = world.app("shop").to_string() + &format!("{:?}", world.events("shop"));
+    for value in ["s3cret", "czNjcmV0"] {
+        assert!(!told.contains(value), "{told}");
+        assert!(!logs().contains(value));
+    }
+    world.assert_quiet();
+    world.sync("shop");
+    world.wait_condition("shop", "Ready", "True", "Ready");
+    assert_eq!(world.app("shop")["status"]["drift"], Value::Null);
 }

@@ -13,6 +13,7 @@
 )]
 
 mod adoption;
+mod autoscalers;
 mod cli;
 mod controllers;
 mod crash;
@@ -21,12 +22,14 @@ mod dependencies;
 mod drift;
 mod endpoints;
 mod failures;
+mod fights;
 mod first_sync;
 mod fuzz;
 mod git;
 mod health;
 mod hooks;
 mod hostile;
+mod ignore_differences;
 mod immutable;
 mod kinds;
 mod last_good;

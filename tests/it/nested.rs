@@ -89,3 +89,37 @@ fn an_application_that_leaves_git_is_deleted_only_when_that_is_approved() {
     );
     world.wait_condition("root", "Ready", "True", "Ready");
 }
+
+#[test]
+fn a_child_that_a_person_suspended_survives_its_parent() {
+    let world = World::new("nested-suspend");
+    let mut root = world.application("root", "root");
+    root["spec"]["destination"]["namespace"] = world.ns.clone().into();
+    let commit = world.commit(&[
+        ("root/one.json", &child(&world, "one")),
+        ("one/a.yaml", &config_map("a", "1")),
+    ]);
+    world.create(&root);
+    world.synced("root", &commit);
+    world.wait_condition("one", "Ready", "True", "Ready");
+    world.annotate("one", keys::SUSPEND, Some("incident"));
+    // The parent heals the child, and applies it anew.
+    world.change("one", &serde_json::json!({"source": {"path": "other"}}));
+    wait_for("the path of Git", || {
+        world.app("one")["spec"]["source"]["path"] == "one"
+    });
+    let newer = child(&world, "one").replace("\"interval\":\"1s\"", "\"interval\":\"2s\"");
+    let commit = world.commit(&[
+        ("root/one.json", &newer),
+        ("one/a.yaml", &config_map("a", "2")),
+    ]);
+    world.synced("root", &commit);
+    assert_eq!(world.app("one")["spec"]["source"]["interval"], "2s");
+    assert_eq!(
+        world.app("one")["metadata"]["annotations"][keys::SUSPEND],
+        "incident"
+    );
+    world.poke("one");
+    world.wait_condition("one", "Synced", "False", "UpdatesSuspended");
+    assert_eq!(world.value("a"), "1");
+}

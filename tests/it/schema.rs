@@ -51,8 +51,13 @@ fn what_towline_does_not_do_is_refused_by_name() {
         ),
         (
             "/ignoreDifferences",
+            json!([{"kind": "x", "jqPathExpressions": [".spec"]}]),
+            "spec.ignoreDifferences[].jqPathExpressions is not supported",
+        ),
+        (
+            "/ignoreDifferences",
             json!([{"kind": "x"}]),
-            "spec.ignoreDifferences is not supported",
+            "jsonPointers or managedFieldsManagers must name something",
         ),
         ("/project", json!("team-a"), "spec.project: only `default`"),
         (

@@ -12,7 +12,7 @@ use crate::desired::{Desired, DesiredObject, Placement, Recreation};
 use crate::diff::unified;
 use crate::error::Fault as _;
 use crate::inventory::Claim;
-use crate::live::HEAL;
+use crate::live::{HEAL, Ignored};
 use crate::object::Object;
 use crate::yaml;
 
@@ -119,7 +119,17 @@ async fn against(
             None => return Err(error),
         },
     };
-    let text = text(object, live.as_ref(), &next);
+    // What is left to others is no difference, whatever a dry run would make of it.
+    let left = live
+        .as_ref()
+        .map_or_else(Ignored::default, |live| object.ignore.in_live(live, true));
+    let without = |value: &Value| {
+        let mut rest = value.clone();
+        left.strip(&mut rest);
+        rest
+    };
+    let shown = live.as_ref().map(|live| Object(without(&live.0)));
+    let text = text(object, shown.as_ref(), &without(&next));
     let verdict = match (&live, text.is_empty()) {
         (None, _) => Verdict::Create,
         _ if recreated => Verdict::Recreate,

@@ -12,7 +12,7 @@ use crate::desired::Desired;
 use crate::diff::{Change, diff};
 use crate::error::Fault as _;
 use crate::inventory::{self, Inventory};
-use crate::live::{Live, Sighting, observe};
+use crate::live::{Ignore, Live, Sighting, observe};
 use crate::object::{Gvk, Object, ObjectId};
 use crate::plan::{Gate, Immutable, plan};
 
@@ -98,7 +98,10 @@ async fn look(
 
 fn sighting(found: Result<Option<Object>, Error>, subject: &Subject, now: i64) -> Sighting {
     match found {
-        Ok(Some(object)) => Sighting::Present(Box::new(observe(&object, &subject.owner, now))),
+        Ok(Some(object)) => {
+            let nothing = Ignore::default();
+            Sighting::Present(Box::new(observe(&object, &subject.owner, &nothing, now)))
+        }
         Ok(None) => Sighting::Absent,
         Err(error) => Sighting::Unknown(format!("{}: {error}", error.reason())),
     }

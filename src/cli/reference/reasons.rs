@@ -52,6 +52,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("DependencyCycle", ByPerson, "`spec.dependsOn` of several Applications lead in a circle", "take one of those out that the message names"),
     ("WaitingForDeletion", ByItself, "an object that left Git, or whose Application is being deleted, is on its way out; later deletions wait until it is gone", "the message names it, and the finalizer and controller that keep it"),
     ("WaitingForObjects", ByItself, "single objects wait: on their way out, owned by somebody else, or not readable", "the message names the first"),
+    ("Fighting", ByPerson, "somebody sets a field again each time it is put back", "the message names the field manager and the field: leave it with `spec.ignoreDifferences`, or stop the other"),
     ("UpdatesSuspended", ByPerson, "the Application has the annotation `towline.dev/suspend`", "remove the annotation"),
     ("WatchFailed", ByItself, "changes of some kind are not seen, so drift is found only by the hourly audit", "grant list and watch on the kind that is named"),
     // health

@@ -11,7 +11,7 @@ use crate::desired::{Barrier, DeletePolicy, Desired, DesiredObject, Hook, Placem
 use crate::diff::{Change, Diff};
 use crate::health::{Health, Status};
 use crate::inventory::{Claim, Inventory, Phase, State};
-use crate::live::{Live, Observed, Sighting};
+use crate::live::{Ignore, Live, Observed, Sighting};
 use crate::object::{Gvk, Object, ObjectId, Scope};
 use crate::plan::hooks::Last;
 use crate::plan::{Action, Gate, Immutable, Plan, hooks, plan};
@@ -50,6 +50,7 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         object: Object(json!({})),
         hash: 1,
         wave,
+        ignore: Ignore::default(),
         options: ObjectOptions::default(),
         replaces: false,
         recreation: Recreation::Never,
@@ -73,6 +74,8 @@ fn seen(uid: String, status: Status) -> Observed {
         created: 100,
         applied_by_us: true,
         replaced: false,
+        replicas: None,
+        set_aside: false,
         revision: String::new(),
         hook_run: String::new(),
         yielded_to: None,

@@ -68,6 +68,19 @@ impl World<'_> {
         })
     }
 
+    /// Waits until its status names this field among what drifted. Returns the Application.
+    pub fn wait_drift(&self, name: &str, field: &str) -> Value {
+        wait(&format!("drift of {field} in {name}"), || {
+            let app = self.app(name);
+            let drift = app["status"]["drift"].as_array();
+            if drift.is_some_and(|all| all.iter().any(|entry| entry["field"] == field)) {
+                Ok(app)
+            } else {
+                Err(app["status"].to_string())
+            }
+        })
+    }
+
     /// Waits until an Application is not Ready for this reason. Returns the condition's message.
     pub fn failed(&self, name: &str, reason: &str) -> String {
         let app = self.wait_condition(name, "Ready", "False", reason);

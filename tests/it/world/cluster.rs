@@ -26,6 +26,16 @@ const KINDS: &[(&str, &str, &str)] = &[
         "/apis/autoscaling/v2",
         "horizontalpodautoscalers",
     ),
+    (
+        "MutatingAdmissionPolicy",
+        "/apis/admissionregistration.k8s.io/v1",
+        "mutatingadmissionpolicies",
+    ),
+    (
+        "MutatingAdmissionPolicyBinding",
+        "/apis/admissionregistration.k8s.io/v1",
+        "mutatingadmissionpolicybindings",
+    ),
     ("Lease", "/apis/coordination.k8s.io/v1", "leases"),
     ("Application", "/apis/towline.dev/v1alpha1", "applications"),
     (
@@ -123,6 +133,27 @@ impl World<'_> {
     pub fn patch(&self, kind: &str, namespace: &str, name: &str, patch: &Value) {
         let path = format!("{}/{name}", collection(kind, namespace));
         let (status, answer) = self.plane.request("PATCH", &path, patch).unwrap();
+        assert!(status < 300, "PATCH {path}: {status} {answer}");
+    }
+
+    /// Applies fields of an object of the users' namespace as this field manager, by force.
+    pub fn apply_as(
+        &self,
+        manager: &str,
+        api_version: &str,
+        kind: &str,
+        name: &str,
+        fields: &Value,
+    ) {
+        let mut object = fields.clone();
+        object["apiVersion"] = api_version.into();
+        object["kind"] = kind.into();
+        object["metadata"]["name"] = name.into();
+        let path = format!(
+            "{}/{name}?fieldManager={manager}&force=true",
+            collection(kind, &self.work)
+        );
+        let (status, answer) = self.plane.request("PATCH", &path, &object).unwrap();
         assert!(status < 300, "PATCH {path}: {status} {answer}");
     }
 
