@@ -212,7 +212,8 @@ mod tests {
             assert_eq!(short, Text::from(text.clone()));
             assert_eq!(short.len(), length);
         }
-        assert!(Text::from("a") < Text::from("b"));
+        let (first, second) = (Text::from("a"), Text::from("b"));
+        assert!(first < second);
         assert_eq!(format!("{:?}", Text::from("secret")), "<6 bytes>");
     }
 }
