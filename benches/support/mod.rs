@@ -2,13 +2,18 @@
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![allow(dead_code, reason = "each bench uses a part of this")]
 
+pub mod services;
+
 use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,8 +30,11 @@ pub const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 pub const TARGET: &str = "bench";
 /// The agent, as the audit log names it.
 const AGENT: &str = "system:serviceaccount:towline-system:towline";
-const NAMESPACE: &str = "towline-system";
+/// The namespace of the agent.
+pub const NAMESPACE: &str = "towline-system";
 const NAME: &str = "bench";
+/// The longest wait for anything: 10,001 objects with their pods take minutes on a small machine.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A cluster with an agent that keeps one Application.
 pub struct World {
@@ -39,10 +47,19 @@ pub struct World {
     /// A connection as admin; the agent has one of its own.
     pub client: kube::Client,
     applications: Api<Application>,
-    stop: watch::Sender<bool>,
-    agent: JoinHandle<anyhow::Result<()>>,
+    /// Of the agent's ServiceAccount.
+    pub kubeconfig: PathBuf,
+    agent: Option<Agent>,
     /// For caches; removed at the end.
     pub dir: tempfile::TempDir,
+}
+
+/// An agent in this process.
+struct Agent {
+    /// Where it serves its metrics.
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    task: JoinHandle<anyhow::Result<()>>,
 }
 
 impl World {
@@ -51,6 +68,43 @@ impl World {
     pub async fn start(
         path: &str,
         interval: &str,
+        fill: impl FnOnce(&GitRepo) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let world = Self::without_application(fill).await?;
+        world.create(NAME, path, TARGET, interval).await?;
+        world.settled().await?;
+        Ok(world)
+    }
+
+    /// Starts everything but an Application.
+    pub async fn without_application(
+        fill: impl FnOnce(&GitRepo) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let mut world = Self::without_agent(fill).await?;
+        let cluster = KubeCluster::new(connect_with(&world.kubeconfig).await?);
+        let options = Options {
+            namespace: NAMESPACE.into(),
+            install_id: NAMESPACE.into(),
+            application_namespaces: Vec::new(),
+            cache_dir: world.dir.path().join("agent-cache"),
+            allow_schemes: AllowedSchemes::with([Scheme::Http]),
+            lease_name: "towline".into(),
+            identity: "bench".into(),
+            timing: Timing::default(),
+            deployment: None,
+        };
+        let (stop, stopped) = watch::channel(false);
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        world.agent = Some(Agent {
+            address: listener.local_addr()?,
+            stop,
+            task: tokio::spawn(run(Arc::new(cluster), options, listener, stopped)),
+        });
+        Ok(world)
+    }
+
+    /// Starts everything but an agent: its ServiceAccount and rights are there.
+    pub async fn without_agent(
         fill: impl FnOnce(&GitRepo) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -71,47 +125,46 @@ impl World {
             "crd/applications.towline.dev",
         ])?;
         let kubeconfig = plane.service_account_kubeconfig(NAMESPACE, "towline")?;
-        let cluster = KubeCluster::new(connect_with(&kubeconfig).await?);
-        let options = Options {
-            namespace: NAMESPACE.into(),
-            install_id: NAMESPACE.into(),
-            application_namespaces: Vec::new(),
-            cache_dir: dir.path().join("agent-cache"),
-            allow_schemes: AllowedSchemes::with([Scheme::Http]),
-            lease_name: "towline".into(),
-            identity: "bench".into(),
-            timing: Timing::default(),
-            deployment: None,
-        };
-        let (stop, stopped) = watch::channel(false);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let agent = tokio::spawn(run(Arc::new(cluster), options, listener, stopped));
         let client = connect_with(&plane.kubeconfig()).await?;
         let applications = Api::namespaced(client.clone(), NAMESPACE);
-        let world = Self {
+        Ok(Self {
             plane,
             server,
             repo,
             client,
             applications,
-            stop,
-            agent,
+            kubeconfig,
+            agent: None,
             dir,
-        };
-        let application = world.application(path, interval)?;
-        world
-            .applications
-            .create(&kube::api::PostParams::default(), &application)
-            .await?;
-        world.settled().await?;
-        Ok(world)
+        })
     }
 
-    fn application(&self, path: &str, interval: &str) -> anyhow::Result<Application> {
+    /// Creates an Application of `path` in the repository, for `namespace`.
+    pub async fn create(
+        &self,
+        name: &str,
+        path: &str,
+        namespace: &str,
+        interval: &str,
+    ) -> anyhow::Result<()> {
+        let application = self.application(name, path, namespace, interval)?;
+        self.applications
+            .create(&kube::api::PostParams::default(), &application)
+            .await?;
+        Ok(())
+    }
+
+    fn application(
+        &self,
+        name: &str,
+        path: &str,
+        namespace: &str,
+        interval: &str,
+    ) -> anyhow::Result<Application> {
         Ok(serde_json::from_value(json!({
             "apiVersion": "towline.dev/v1alpha1",
             "kind": "Application",
-            "metadata": {"name": NAME, "namespace": NAMESPACE},
+            "metadata": {"name": name, "namespace": NAMESPACE},
             "spec": {
                 "source": {
                     "repoURL": self.server.url("config.git"),
@@ -119,7 +172,8 @@ impl World {
                     "path": path,
                     "interval": interval,
                 },
-                "destination": {"namespace": TARGET},
+                "destination": {"namespace": namespace},
+                "prune": {"limit": 1_000},
                 "syncPolicy": {
                     "automated": {"prune": true, "selfHeal": true},
                     "syncOptions": ["CreateNamespace=true"],
@@ -130,8 +184,14 @@ impl World {
 
     /// Waits until the newest commit is Synced and Healthy.
     pub async fn settled(&self) -> anyhow::Result<()> {
+        self.settled_as(NAME).await
+    }
+
+    /// Waits until this Application is Synced and Healthy at the newest commit.
+    pub async fn settled_as(&self, name: &str) -> anyhow::Result<()> {
         let head = self.repo.head()?;
-        self.wait("the Application to be Synced and Healthy", |application| {
+        let what = format!("the Application {name} to be Synced and Healthy");
+        self.wait_for(name, &what, |application| {
             let status = application.status.clone().unwrap_or_default();
             status.sync.revision == head
                 && status.sync.status == "Synced"
@@ -142,33 +202,72 @@ impl World {
 
     /// Annotates the Application with a request.
     pub async fn ask(&self, key: &str, value: &str) -> anyhow::Result<()> {
+        self.ask_of(NAME, key, value).await
+    }
+
+    /// Annotates an Application with a request.
+    pub async fn ask_of(&self, name: &str, key: &str, value: &str) -> anyhow::Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
         self.applications
-            .patch(NAME, &PatchParams::default(), &patch)
+            .patch(name, &PatchParams::default(), &patch)
             .await?;
         Ok(())
     }
 
     /// Waits for the Application to be so.
     pub async fn wait(&self, what: &str, is: impl Fn(&Application) -> bool) -> anyhow::Result<()> {
-        for _ in 0..3_000 {
-            let application = self.applications.get(NAME).await?;
+        self.wait_for(NAME, what, is).await
+    }
+
+    /// Waits for this Application to be so.
+    pub async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        is: impl Fn(&Application) -> bool,
+    ) -> anyhow::Result<()> {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < until {
+            let application = self.applications.get(name).await?;
             if is(&application) {
                 return Ok(());
             }
-            ensure!(!self.agent.is_finished(), "the agent ended");
+            let ended = self.agent.as_ref().is_some_and(|a| a.task.is_finished());
+            ensure!(!ended, "the agent ended");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let status = self
             .applications
-            .get(NAME)
+            .get(name)
             .await?
             .status
             .unwrap_or_default();
         anyhow::bail!(
-            "waited a minute for {what}; conditions: {:?}",
+            "waited {PATIENCE:?} for {what}; conditions: {:?}",
             status.conditions
         )
+    }
+
+    /// Waits until so many Deployments of a namespace are available: nothing of an earlier round
+    /// still rolls out while the next is measured.
+    pub async fn at_rest(&self, namespace: &str, deployments: usize) -> anyhow::Result<()> {
+        let api: Api<Deployment> = Api::namespaced(self.client.clone(), namespace);
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while tokio::time::Instant::now() < until {
+            let all = api.list(&ListParams::default()).await?;
+            let available = |one: &&Deployment| {
+                let status = one.status.as_ref();
+                status
+                    .and_then(|status| status.available_replicas)
+                    .unwrap_or(0)
+                    > 0
+            };
+            if all.iter().filter(available).count() >= deployments {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        anyhow::bail!("waited {PATIENCE:?} for {deployments} Deployments of {namespace}")
     }
 
     /// What the agent asked of the API server since `mark`, its Lease left out.
@@ -178,10 +277,26 @@ impl World {
         Ok(events)
     }
 
+    /// One series of the agent's metrics, as the exposition names it; 0 before its first count.
+    pub async fn metric(&self, series: &str) -> anyhow::Result<f64> {
+        let agent = self.agent.as_ref().context("no agent in this process")?;
+        let text = reqwest::get(format!("http://{}/metrics", agent.address))
+            .await?
+            .text()
+            .await?;
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+        Ok(value.map_or(Ok(0.0), str::parse)?)
+    }
+
     /// Ends the agent.
     pub async fn stop(self) -> anyhow::Result<()> {
-        let _ = self.stop.send(true);
-        self.agent.await.context("the agent broke down")?
+        let Some(agent) = self.agent else {
+            return Ok(());
+        };
+        let _ = agent.stop.send(true);
+        agent.task.await.context("the agent broke down")?
     }
 }
 
@@ -237,7 +352,7 @@ pub fn milliseconds(from: jiff::Timestamp, to: jiff::Timestamp) -> f64 {
 }
 
 /// Times of one thing, measured again and again, in milliseconds.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Times(Vec<f64>);
 
 impl Times {

@@ -23,6 +23,7 @@ use super::request::Request;
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
+use super::timers::{Timers, due};
 use super::watches::{Mailbox, Notice};
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
 use crate::cluster::{Discovery, Identity, Resource};
@@ -146,52 +147,6 @@ pub(super) struct SourceKey {
     pub(super) credential: String,
     pub(super) target: String,
     pub(super) interval: Duration,
-}
-
-#[derive(Default)]
-pub(super) struct Timers {
-    retry: Option<Instant>,
-    /// When healing begins although Git has not answered yet.
-    first: Option<Instant>,
-    pub(super) last_good: Option<Instant>,
-    pub(super) publish: Option<Instant>,
-    pub(super) store: Option<Instant>,
-    /// When an object's health changes by time alone.
-    pub(super) turn: Option<Instant>,
-    /// When a workload has been on its way so long that its pods are asked.
-    pub(super) pods: Option<Instant>,
-    pub(super) heals: Option<Instant>,
-    pub(super) fight: Option<Instant>,
-    recheck: Option<Instant>,
-    audit: Option<Instant>,
-}
-
-impl Timers {
-    /// The next moment at which something is due; far away when nothing is.
-    fn next(&self) -> Instant {
-        [
-            self.retry,
-            self.first,
-            self.last_good,
-            self.publish,
-            self.store,
-            self.turn,
-            self.pods,
-            self.heals,
-            self.fight,
-            self.recheck,
-            self.audit,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
-        .unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400))
-    }
-}
-
-/// Takes `timer` if it is due.
-fn due(timer: &mut Option<Instant>) -> bool {
-    timer.take_if(|at| *at <= Instant::now()).is_some()
 }
 
 impl Application {

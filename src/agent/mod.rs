@@ -30,6 +30,7 @@ pub(crate) mod store;
 mod subscribe;
 mod sync;
 mod tell;
+mod timers;
 mod unsettled;
 mod watches;
 

@@ -3,25 +3,7 @@
 
 use super::workload_pods::{PodSeen, Pods, Workload, with_pods};
 use super::{Health, ObservationRules, Status, assess, rule_of};
-use crate::object::{Gvk, Object};
-
-/// The groups of Kubernetes itself that have kinds without a rule here: no CRD defines them.
-const BUILT_IN: &[&str] = &[
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
+use crate::object::{Gvk, Object, is_built_in};
 
 /// How far ahead is looked, in seconds: above every time that a rule waits.
 const HORIZON: u64 = 3600;
@@ -166,9 +148,7 @@ fn question(object: &Object, health: &Health) -> Option<(Question, ObservationRu
     }
     let gvk = object.gvk();
     // The group of a CRD has a dot in it.
-    let custom = rule_of(&gvk).is_none()
-        && gvk.group.contains('.')
-        && !BUILT_IN.contains(&gvk.group.as_str());
+    let custom = rule_of(&gvk).is_none() && gvk.group.contains('.') && !is_built_in(&gvk.group);
     let rules = ObservationRules {
         declared: true,
         ..ObservationRules::default()

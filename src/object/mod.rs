@@ -8,7 +8,7 @@ pub mod keys;
 mod pointer;
 mod value;
 
-pub use gvk::{Gvk, Scope};
+pub use gvk::{Gvk, Scope, is_built_in};
 pub use id::ObjectId;
 pub use pointer::{Pointer, PointerError};
 pub use value::Object;

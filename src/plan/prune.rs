@@ -17,7 +17,7 @@ use crate::desired::{Barrier, Desired};
 use crate::diff::{Change, Diff};
 use crate::inventory::Inventory;
 use crate::live::Live;
-use crate::object::ObjectId;
+use crate::object::{ObjectId, is_built_in};
 
 /// What is removed at the same time, inside one wave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,29 +30,6 @@ enum Stage {
     Namespace,
 }
 
-/// API groups of Kubernetes itself: what is in another one is a custom resource.
-const BUILT_IN: &[&str] = &[
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-];
-
 /// When an object is removed: in the order of this value.
 type Turn = (bool, Reverse<i32>, Stage);
 
@@ -60,7 +37,7 @@ fn turn(id: &ObjectId, inventory: &Inventory) -> Turn {
     let stage = match (id.group.as_str(), id.kind.as_str()) {
         ("", "Namespace") => Stage::Namespace,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => Stage::Definition,
-        (group, _) if !BUILT_IN.contains(&group) => Stage::CustomResource,
+        (group, _) if !is_built_in(group) => Stage::CustomResource,
         _ => match recorded_barrier(id, inventory) {
             Barrier::Interception => Stage::Interception,
             Barrier::Configuration => Stage::Configuration,

@@ -90,7 +90,7 @@ fn values_of_secrets_appear_nowhere() {
             status.contains("\"Ready\"") && status.contains(reason)
         });
     };
-    refused("Invalid");
+    refused("ImmutableField");
     let broken = [
         format!(
             "apiVersion: v1\nkind: Secret\nmetadata: {{name: db}}\ndata: {{a: \"{canary}\"}}\n"

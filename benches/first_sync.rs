@@ -1,0 +1,163 @@
+//! The first sync of 1,001 objects (five for each of 200 services, Deployments with pods among
+//! them), from the accepted Application until the API server has answered the last write. Beside
+//! it, in the same run, a bare loop that applies the very same bodies in the same order at its best
+//! concurrency. `-- 10001` takes ten times as many: it has to be linear.
+#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+
+mod support;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use futures::StreamExt as _;
+use towline::cluster::{Cluster as _, Identity, KubeCluster, Lookup, Target};
+use towline::desired::Barrier;
+use towline::object::Object;
+use towline::render::{Options, render};
+use towline::tree::Tree;
+use towline_testcluster::AuditEvent;
+
+use support::{Times, World, answered, milliseconds, services, target};
+
+/// Rounds of each; both get the same number of objects in the cluster beside them.
+const ROUNDS: usize = 4;
+/// Requests in flight of the bare loop; the best of them counts.
+const CONCURRENCY: [usize; 3] = [16, 32, 64];
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let wanted = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
+    let objects: usize = wanted.unwrap_or(1_001);
+    let services = (objects - 1) / services::OBJECTS;
+    let objects = services * services::OBJECTS + 1;
+    // Every round has a namespace of its own: nothing is deleted while others are measured.
+    let rounds = if objects > 5_000 { 1 } else { ROUNDS };
+    let world = World::without_application(|repo| {
+        services::base(repo, services)?;
+        (0..rounds).try_for_each(|round| services::overlay(repo, &format!("ours{round}")))
+    })
+    .await?;
+    let cluster = Arc::new(KubeCluster::new(world.client.clone()));
+    let (mut ours, mut bare) = (Times::default(), Times::default());
+    let mut best: [Times; CONCURRENCY.len()] = Default::default();
+    let mut counted = None;
+    for round in 0..rounds {
+        for (at, in_flight) in CONCURRENCY.into_iter().enumerate() {
+            let namespace = format!("bare{round}-{in_flight}");
+            let time = bare_loop(&world, &cluster, &namespace, in_flight).await?;
+            best[at].push(time);
+            world.at_rest(&namespace, services).await?;
+        }
+        let namespace = format!("ours{round}");
+        let (time, requests) = first_sync(&world, &namespace, objects).await?;
+        ours.push(time);
+        counted = Some(requests);
+        world.settled_as(&namespace).await?;
+    }
+    for (times, in_flight) in best.iter().zip(CONCURRENCY) {
+        times.print(&format!("bare loop, {in_flight} in flight"));
+        if bare.percentile(50).is_nan() || times.percentile(50) < bare.percentile(50) {
+            bare = times.clone();
+        }
+    }
+    ours.print(&format!("towline: first sync of {objects} objects"));
+    let ratio = ours.percentile(50) / bare.percentile(50);
+    println!("ratio of the p50 to the best bare loop: {ratio:.2}");
+    let (writes, reads) = counted.context("no round")?;
+    println!("the agent's requests: {writes} writes, {reads} reads and lists");
+    world.stop().await?;
+    target(
+        &format!("at most N + 6 = {} writes", objects + 6),
+        writes <= objects + 6,
+    )?;
+    // Five kinds in one namespace.
+    target("at most kinds × namespaces + 10 = 15 reads", reads <= 15)?;
+    target("ratio ≤ 1.35", ratio <= 1.35)
+}
+
+/// One first sync: milliseconds, and the agent's writes and reads until then.
+async fn first_sync(
+    world: &World,
+    namespace: &str,
+    objects: usize,
+) -> anyhow::Result<(f64, (usize, usize))> {
+    let mark = world.plane.audit_mark();
+    let path = format!("overlays/{namespace}");
+    world.create(namespace, &path, namespace, "1h").await?;
+    let is_object = |event: &AuditEvent| {
+        event.verb == "patch" && event.namespace == namespace && event.code < 300
+    };
+    let all = towline_testcluster::wait_until(
+        "every object in the audit log",
+        std::time::Duration::from_secs(300),
+        || {
+            let events = world.plane.audit_events(mark).map_err(|e| e.to_string())?;
+            let written = events.iter().filter(|e| is_object(e)).count();
+            if written >= objects {
+                return Ok(events);
+            }
+            Err(format!("{written} of {objects} objects are written"))
+        },
+    )?;
+    let created = all
+        .iter()
+        .find(|e| e.verb == "create" && e.resource == "applications")
+        .context("the Application is not in the audit log")?;
+    let last = all
+        .iter()
+        .filter(|e| is_object(e))
+        .map(answered)
+        .collect::<anyhow::Result<Vec<_>>>()?
+        .into_iter()
+        .max()
+        .context("no write")?;
+    let begun = answered(created)?;
+    let requests = world.asked_by_agent(mark)?;
+    // What comes after the last object belongs to the roll-out, not to the sync.
+    let until = |event: &&AuditEvent| answered(event).is_ok_and(|at| at <= last);
+    let writes = requests
+        .iter()
+        .filter(until)
+        .filter(|e| e.is_write())
+        .count();
+    let reads = requests
+        .iter()
+        .filter(until)
+        .filter(|e| e.verb == "get" || e.verb == "list")
+        .count();
+    Ok((milliseconds(begun, last), (writes, reads)))
+}
+
+/// Applies what the agent would, with its client and in its order, and nothing else; milliseconds.
+async fn bare_loop(
+    world: &World,
+    cluster: &KubeCluster,
+    namespace: &str,
+    in_flight: usize,
+) -> anyhow::Result<f64> {
+    world.plane.kubectl(&["create", "namespace", namespace])?;
+    let tree = Tree::from_disk(world.repo.work_tree())?;
+    let rendered = render(&tree, "overlays/ours0", &Options::default())?;
+    let discovery = cluster.discover().await?;
+    let mut bodies = Vec::new();
+    for one in &rendered.objects {
+        let mut body = Object(one.value.clone());
+        body.0["metadata"]["namespace"] = namespace.into();
+        let gvk = body.gvk();
+        let Lookup::Served(resource) = discovery.lookup(&gvk) else {
+            anyhow::bail!("{gvk} is not served");
+        };
+        let at = Target::new(resource, namespace, body.name());
+        bodies.push((Barrier::of(&gvk), at, body));
+    }
+    let begun = jiff::Timestamp::now();
+    for barrier in Barrier::ALL {
+        let mut writes = futures::stream::iter(bodies.iter().filter(|(b, ..)| *b == barrier))
+            .map(|(_, at, body)| cluster.apply(&Identity::Agent, at, body, false))
+            .buffer_unordered(in_flight);
+        while let Some(written) = writes.next().await {
+            ensure!(written?.uid() != "", "an object without a uid");
+        }
+    }
+    Ok(milliseconds(begun, jiff::Timestamp::now()))
+}
