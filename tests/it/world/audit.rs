@@ -73,11 +73,7 @@ impl World<'_> {
             let (ticks, begun) = (self.agent().ticks(), Instant::now());
             self.wait_polls(POLLS);
             let used = Duration::from_millis((self.agent().ticks() - ticks) * 10);
-            assert!(
-                used < begun.elapsed() / 2,
-                "used {used:?} of {:?}",
-                begun.elapsed()
-            );
+            let waited = begun.elapsed();
             let is_noise = |event: &&AuditEvent| event.is_write() || event.verb == "list";
             heard = self
                 .requests(mark)
@@ -85,6 +81,10 @@ impl World<'_> {
                 .filter(is_noise)
                 .map(describe)
                 .collect();
+            // What was accepted last may still be compressed for its store; circles do not end.
+            if used >= waited / 2 {
+                heard.push(format!("used {used:?} of {waited:?}"));
+            }
             if heard.is_empty() {
                 return;
             }
