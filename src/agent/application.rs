@@ -99,12 +99,10 @@ pub(super) struct Application {
     pub(super) born: Instant,
     /// The commit that is applied.
     pub(super) applied: Option<String>,
-    /// The digest of its objects, once it was applied or rendered since the start.
+    /// The digest of its objects; unknown after a start until a revision is complete.
     pub(super) applied_digest: Option<String>,
     /// Changes that need their object to be created anew, as the API server said.
     pub(super) immutable: Immutable,
-    /// The short digest of the revision that was complete last; unknown after a start until one is.
-    pub(super) accepted_digest: Option<u64>,
     pub(super) problems: Vec<Problem>,
     pub(super) summary: Summary,
     /// How many objects the roll-forward changed since a revision was last complete.
@@ -182,7 +180,6 @@ impl Application {
             applied,
             applied_digest: None,
             immutable: Immutable::none(),
-            accepted_digest: None,
             problems: Vec::new(),
             summary: Summary::default(),
             changed: 0,

@@ -8,7 +8,7 @@ use super::application::Application;
 use crate::api::{Adopt, Policy};
 use crate::apply::{Context, apply, ensure_namespace};
 use crate::cluster::Identity;
-use crate::desired::{Desired, Installation};
+use crate::desired::{Desired, Installation, short_digest};
 use crate::diff::{Change, Diff, diff};
 use crate::inventory::{Claim, Entry};
 use crate::live::Sighting;
@@ -169,9 +169,8 @@ impl Application {
                     let is_lost = seen.is_some_and(|s| s.claim == Claim::Ours && s.applied_by_us);
                     entry.adopted =
                         step.action == Action::Adopt && !is_lost && policy.adopt != Adopt::Own;
-                    entry.before = self
-                        .accepted_digest
-                        .filter(|_| step.action == Action::Create);
+                    let before = self.applied_digest.as_deref().map(short_digest);
+                    entry.before = before.filter(|_| step.action == Action::Create);
                     object.describe(&mut entry);
                     inventory.intend(&step.id, entry);
                     if step.action == Action::Create {
@@ -259,7 +258,6 @@ impl Application {
             .as_ref()
             .is_some_and(|(commit, _)| *commit == goal.commit);
         if complete && is_current && self.problems.is_empty() && next.report.out_of_sync == 0 {
-            self.accepted_digest = Some(goal.desired.short_digest());
             let changed = std::mem::take(&mut self.changed);
             let digest = Some(goal.desired.digest.clone());
             // A commit with the same objects is the same revision under another name.

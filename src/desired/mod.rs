@@ -110,8 +110,7 @@ pub struct Desired {
 impl Desired {
     /// The first 8 bytes of the digest, for records. 0 for what has none.
     pub fn short_digest(&self) -> u64 {
-        let digits = self.digest.get(..16).unwrap_or_default();
-        u64::from_str_radix(digits, 16).unwrap_or_default()
+        short_digest(&self.digest)
     }
 
     /// Objects whose kind is not served, so that neither their scope nor their absence is known.
@@ -122,6 +121,12 @@ impl Desired {
             .map(Arc::as_ref)
             .filter(|o| o.resource().is_none() && !o.ignored)
     }
+}
+
+/// The first 16 hex digits of a [`Desired::digest`], as inventories keep them.
+pub fn short_digest(digest: &str) -> u64 {
+    let digits = digest.get(..16).unwrap_or_default();
+    u64::from_str_radix(digits, 16).unwrap_or_default()
 }
 
 /// Makes rendered objects ready to apply. `defaults` are for objects that do not say otherwise.
