@@ -15,7 +15,7 @@ use super::provenance::{self, Origin};
 use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
-use super::{Options, Reorder, Source, config_file, manifest, names, plugins, transform};
+use super::{Options, Reorder, Source, Transformer, config_file, manifest, names, plugins, transform};
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::Text;
@@ -184,9 +184,6 @@ fn sort(resources: &mut Resources, file: &Kustomization, options: &Options) -> R
     }
     Ok(())
 }
-
-/// About what a transformer with its field specs looks at in one object.
-const STEPS_PER_LOOK: usize = 20;
 
 /// Annotations of kustomize's bookkeeping, which never leave a build.
 const INTERNAL: &[&str] = &[
@@ -371,9 +368,7 @@ impl Build {
         let steps = transform::of_kustomization(layer, all.config.get())?;
         for step in steps {
             let at = |e| layer.place(e, step.field, step.index);
-            self.spend_step(&all.resources).map_err(at)?;
-            step.transformer
-                .apply(&mut all.resources, &self.context)
+            self.run(step.transformer.as_ref(), &mut all.resources)
                 .map_err(at)?;
             let told = self.context.take_warnings().into_iter();
             let told = told.map(|warning| Diagnostic {
@@ -382,7 +377,6 @@ impl Build {
                 ..warning
             });
             self.warnings.borrow_mut().extend(told);
-            all.resources.drop_deleted();
             if self.tracks_origin {
                 let origin = Origin::field(layer.origin_file(), step.plugin).into();
                 for _ in 0..step.count {
@@ -394,14 +388,20 @@ impl Build {
         plugins::run_validators(self, layer, all)
     }
 
-    /// Counts one look of a transformer at all objects, each with its former names.
+    /// Runs one transformer, and counts its looks at objects, each with its former names.
     ///
     /// # Errors
-    /// Past the limit.
-    pub fn spend_step(&self, resources: &Resources) -> Result<()> {
-        let looks = resources.iter().map(|one| 1 + one.trail.past.len());
-        let steps = looks.sum::<usize>().saturating_mul(STEPS_PER_LOOK);
-        self.context.meter.work(STEPS_PER_LOOK + steps)
+    /// The transformer's, or past the limit.
+    pub fn run(&self, transformer: &dyn Transformer, resources: &mut Resources) -> Result<()> {
+        let mut looks = 1;
+        if !transformer.counts_its_looks() {
+            looks += resources.looks();
+        }
+        let meter = &self.context.meter;
+        meter.look(looks)?;
+        transformer.apply(resources, &self.context)?;
+        resources.drop_deleted();
+        meter.look(resources.take_looks())
     }
 
     /// Writes down that a transformer was here.

@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 use super::fields::{replace_untyped, type_name};
 use super::fieldspec::{ByKind, FieldSpec};
 use super::image_name::ImageRule;
-use super::meter::Meter;
+use super::meter::{Meter, Size};
 use super::resources::Resources;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Mapping, Node};
@@ -41,8 +41,17 @@ impl Transformer for Images {
     }
 }
 
+/// Rules of which each look at an object is counted; some are part of the one look of every
+/// transformer.
+const COUNTED_FROM: usize = 20;
+
 impl Images {
     fn set(&self, object: &mut Mapping, specs: &[&FieldSpec], meter: &Meter) -> Result<()> {
+        let nodes = if self.rules.len() > COUNTED_FROM {
+            Size::of_object(object).nodes
+        } else {
+            0
+        };
         for rule in &self.rules {
             let has_containers = everywhere(object, rule, meter)?;
             let mut found = false;
@@ -53,6 +62,7 @@ impl Images {
             if !has_containers && !found {
                 return Ok(());
             }
+            meter.work(nodes)?;
         }
         Ok(())
     }

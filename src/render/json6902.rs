@@ -153,4 +153,8 @@ impl Transformer for JsonPatch {
         }
         Ok(())
     }
+
+    fn counts_its_looks(&self) -> bool {
+        true
+    }
 }

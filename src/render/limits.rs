@@ -26,7 +26,7 @@ pub const MAX_OBJECT_BYTES: usize = 3 << 20;
 /// Bytes that the transformers of one render may add to its objects.
 pub const MAX_GROWTH: usize = 256 << 20;
 /// Steps that the transformers of one render may take: about the keys and values that they look at.
-pub const MAX_WORK: usize = 1_000_000_000;
+pub const MAX_WORK: usize = 4_000_000_000;
 /// Characters of a regular expression in a selector or image name.
 pub const MAX_PATTERN_CHARS: usize = 4_096;
 /// Bytes of a compiled regular expression.

@@ -13,6 +13,9 @@ use crate::yaml::{Mapping, Node};
 /// About what a key or value takes in memory, without its text.
 pub(super) const NODE_BYTES: usize = 64;
 
+/// About what a transformer with its field specs looks at in one object.
+const STEPS_PER_LOOK: usize = 20;
+
 /// What the transformers of one render have cost.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
@@ -28,6 +31,14 @@ impl Meter {
     pub fn grow(&self, bytes: usize) -> Result<()> {
         let what = "bytes added to objects by transformers";
         spend(&self.growth, bytes, MAX_GROWTH, what)
+    }
+
+    /// Counts looks at objects, each with what a transformer usually looks at there.
+    ///
+    /// # Errors
+    /// Past the limit.
+    pub fn look(&self, times: usize) -> Result<()> {
+        self.work(times.saturating_mul(STEPS_PER_LOOK))
     }
 
     /// Counts keys and values that are looked at.

@@ -177,6 +177,12 @@ trait Transformer: std::fmt::Debug {
         resources: &mut resources::Resources,
         context: &context::Context,
     ) -> error::Result<()>;
+
+    /// Whether it finds the objects that it means without a look at all others, and counts itself
+    /// what it looks at. The others are counted as if they looked at all.
+    fn counts_its_looks(&self) -> bool {
+        false
+    }
 }
 
 /// Renders the directory `dir` of `tree`: as a kustomization where it has such a file, else as a

@@ -61,10 +61,11 @@ impl Target {
             Some(name) => resources.with_any_name(name),
             None => (0..resources.len()).collect(),
         };
-        let steps = places.iter().map(|i| resources.get(*i)).map(|one| {
-            let names = 1 + one.trail.past.len();
-            names + 2 * self.matcher.steps(one.name(), one.namespace())
-        });
+        let ones = || places.iter().map(|i| resources.get(*i));
+        context
+            .meter
+            .look(ones().map(|one| 1 + one.trail.past.len()).sum())?;
+        let steps = ones().map(|one| 2 * self.matcher.steps(one.name(), one.namespace()));
         context.meter.work(steps.sum())?;
         let found: Vec<usize> = places
             .into_iter()
@@ -208,6 +209,10 @@ impl Transformer for Patch {
             }
         }
     }
+
+    fn counts_its_looks(&self) -> bool {
+        true
+    }
 }
 
 /// The patches of `patchesStrategicMerge`.
@@ -254,6 +259,10 @@ impl Transformer for StrategicMerge {
         }
         resources.drop_deleted();
         Ok(())
+    }
+
+    fn counts_its_looks(&self) -> bool {
+        true
     }
 }
 

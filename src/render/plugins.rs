@@ -126,12 +126,8 @@ pub(super) fn run_transformers(
     let loaded = load(build, layer, "transformers", &layer.file.transformers)?;
     for (resource, transformer) in &loaded {
         build
-            .spend_step(&all.resources)
+            .run(transformer.as_ref(), &mut all.resources)
             .map_err(|e| place(e, layer, resource))?;
-        transformer
-            .apply(&mut all.resources, &build.context)
-            .map_err(|e| place(e, layer, resource))?;
-        all.resources.drop_deleted();
         if let Some(origin) = plugin_origin(resource) {
             build
                 .record(&mut all.resources, &origin)

@@ -219,6 +219,10 @@ impl Transformer for Replacements {
         }
         Ok(())
     }
+
+    fn counts_its_looks(&self) -> bool {
+        true
+    }
 }
 
 impl Value {

@@ -19,9 +19,12 @@ pub(super) struct Replicas {
 }
 
 impl Transformer for Replicas {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         let mut found = false;
         let named = resources.with_any_name(&self.name);
+        let ids = named.iter().map(|i| 1 + resources.get(*i).trail.past.len());
+        let steps = self.specs.len().saturating_mul(ids.sum());
+        context.meter.work(steps)?;
         for spec in &self.specs {
             for index in &named {
                 let resource = resources.get_mut_keeping_ids(*index);
@@ -52,6 +55,10 @@ impl Transformer for Replicas {
         .hint(
             "it means a Deployment, StatefulSet, ReplicaSet or ReplicationController of this build",
         ))
+    }
+
+    fn counts_its_looks(&self) -> bool {
+        true
     }
 }
 

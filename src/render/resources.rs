@@ -24,6 +24,8 @@ pub(super) struct Resources {
     /// By every name, present or past.
     names: Option<Index>,
     has_deleted: bool,
+    /// Looks that indexes and deletions cost since somebody asked.
+    looks: usize,
 }
 
 impl Resources {
@@ -158,6 +160,7 @@ impl Resources {
     /// Drops deleted objects.
     pub fn drop_deleted(&mut self) {
         if std::mem::take(&mut self.has_deleted) {
+            self.looks += self.list.len();
             self.list.retain(|resource| !resource.deleted);
             self.forget();
         }
@@ -195,6 +198,7 @@ impl Resources {
     /// # Errors
     /// Where there are.
     pub fn check_unique(&mut self) -> Result<()> {
+        self.looks += self.list.len();
         let mut seen = HashSet::new();
         for resource in self.iter() {
             if !seen.insert(resource.key()) {
@@ -207,7 +211,9 @@ impl Resources {
     /// The objects that have or had this identity.
     pub fn with_any_id(&mut self, id: &Identity) -> Vec<usize> {
         let list = &self.list;
+        let looks = &mut self.looks;
         let index = self.any.get_or_insert_with(|| {
+            *looks += list.len();
             let mut index = Index::default();
             for (i, resource) in list.iter().enumerate() {
                 resource.all_keys().for_each(|key| index.add(key, i));
@@ -223,7 +229,9 @@ impl Resources {
     /// The objects that have or had this name.
     pub fn with_any_name(&mut self, name: &str) -> Vec<usize> {
         let list = &self.list;
+        let looks = &mut self.looks;
         let index = self.names.get_or_insert_with(|| {
+            *looks += list.len();
             let mut index = Index::default();
             for (i, resource) in list.iter().enumerate() {
                 resource.all_names().for_each(|name| index.add(name, i));
@@ -233,6 +241,16 @@ impl Resources {
         let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
         let found = index.find(name).iter().copied();
         found.filter(|i| is_it(&list[*i])).collect()
+    }
+
+    /// What one look at each object, with its former names, counts for.
+    pub fn looks(&self) -> usize {
+        self.iter().map(|one| 1 + one.trail.past.len()).sum()
+    }
+
+    /// The looks that indexes and deletions cost since the last call.
+    pub fn take_looks(&mut self) -> usize {
+        std::mem::take(&mut self.looks)
     }
 
     fn forget(&mut self) {

@@ -140,7 +140,7 @@ fn the_work_of_a_render_is_limited() {
     let objects: String = (0..20_000)
         .map(|i| format!("{{apiVersion: v1, kind: A, metadata: {{name: a{i}}}}}\n---\n"))
         .collect();
-    let steps = "- {target: {name: x}, patch: '[]'}\n".repeat(3_000);
+    let steps = "- {target: {kind: B}, patch: '- {op: remove, path: /x}'}\n".repeat(12_000);
     let kustomization = format!("resources: [a.yaml]\npatches:\n{steps}");
     let files = [
         ("kustomization.yaml", kustomization.as_str()),
@@ -148,9 +148,8 @@ fn the_work_of_a_render_is_limited() {
     ];
     let tree = tree(files);
     let start = std::time::Instant::now();
-    let error = render(&tree, "", &Options::default())
-        .unwrap_err()
-        .to_string();
+    let error = render(&tree, "", &Options::default()).err();
+    let error = error.map_or_else(String::new, |e| e.to_string());
     assert!(error.contains(&limits::MAX_WORK.to_string()), "{error}");
     assert!(start.elapsed() < 12 * super::SOON, "{:?}", start.elapsed());
 }
