@@ -16,16 +16,17 @@ use super::Shared;
 use super::credentials::RepositorySecret;
 use super::deletion::Deletion;
 use super::dependencies::stirred;
-use super::goal::{Broken, Goal};
+use super::goal::{Broken, Goal, Newest};
 use super::last_good::LastGood;
 use super::pods::PodWatches;
 use super::request::Request;
+use super::rollback::{Court, Good};
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
 use super::timers::{Timers, due};
 use super::watches::{Mailbox, Notice};
-use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy};
+use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy, RollbackStatus};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
 use crate::diff::Drift;
@@ -72,7 +73,17 @@ pub(super) struct Application {
     /// The newest commit seen in Git, and its branch or tag.
     pub(super) target: Option<(String, String)>,
     /// The newest revision that could be rendered.
+    pub(super) newest: Option<Newest>,
+    /// What the cluster should come to: that, or what was gone back to.
     pub(super) goal: Option<Goal>,
+    /// What is remembered of revisions that had to prove themselves.
+    pub(super) rollback: RollbackStatus,
+    /// What is gone back to.
+    pub(super) good: Option<Good>,
+    /// What is known of the revision on trial.
+    pub(super) court: Court,
+    /// The commit that was gone back from, when the one that takes its place came.
+    pub(super) reverted: Option<String>,
     /// The newest revision, if it is one that cannot be rendered.
     pub(super) broken: Option<Broken>,
     /// The objects that are being enforced: what drift heals to.
@@ -164,7 +175,12 @@ impl Application {
             inventory: None,
             discovery: None,
             target: None,
+            newest: None,
             goal: None,
+            rollback: published.rollback.clone(),
+            good: None,
+            court: Court::of(&published),
+            reverted: None,
             broken: None,
             enforced: BTreeMap::new(),
             live: Live::new(),
@@ -286,6 +302,7 @@ impl Application {
         let turned = due(&mut self.timers.turn) && self.weigh();
         let ask_pods = due(&mut self.timers.pods);
         let fight = due(&mut self.timers.fight);
+        let trial = due(&mut self.timers.trial) | due(&mut self.timers.resume);
         if due(&mut self.timers.heals) {
             self.tell_heals(&request).await;
         }
@@ -303,6 +320,8 @@ impl Application {
             Err(problem) => Some(problem),
         };
         self.ask_refresh(&request);
+        self.take_retry();
+        self.wait_for_resume(&request);
         if self.blocked.is_some() && request.refresh.is_some() {
             // There is nothing to poll: whoever waits for the echo is told why in the status.
             self.handled.refresh.clone_from(&request.refresh);
@@ -348,6 +367,7 @@ impl Application {
             || retry
             || recheck
             || fight
+            || trial
             || refreshed.is_some()
             || self.is_stale(&request)
         {
@@ -541,6 +561,21 @@ impl Application {
             changed |= self.live.len() != before;
         }
         changed
+    }
+
+    /// A suspension may end by itself.
+    fn wait_for_resume(&mut self, request: &Request) {
+        let now = jiff::Timestamp::now();
+        let until = request.suspend_until;
+        let Some(until) = until.filter(|_| request.is_suspended(now.as_second())) else {
+            // One that is due is not taken away before it was seen.
+            return;
+        };
+        let wait = until
+            .saturating_mul(1000)
+            .saturating_sub(now.as_millisecond());
+        let wait = Duration::from_millis(wait.max(0).unsigned_abs().saturating_add(1));
+        self.timers.resume = Some(Instant::now() + wait);
     }
 
     /// The time between two audits: an hour, spread so that Applications do not all read at once.

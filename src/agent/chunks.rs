@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::store::{SECRET_TYPE, secrets};
+use crate::api::RevisionId;
 use crate::cluster::{Cluster, Error, Identity, Propagation, Target};
 use crate::error::{Class, Fault};
 use crate::inventory::Owner;
 use crate::inventory::last_good::{
-    Accepted, Chunk, LastGoodError, Layout, decode, decode_index, encode_index,
+    Accepted, Chunk, Index, LastGoodError, Layout, decode, decode_index, encode_index,
 };
 use crate::object::Object;
 
@@ -70,6 +71,8 @@ pub(super) struct Chunks {
 struct Stored {
     /// resourceVersion of the index: a write with an old one is refused by the server.
     version: Option<String>,
+    /// What it says.
+    index: Index,
     /// The chunks that the index names, and that are there.
     chunks: BTreeMap<String, Chunk>,
     /// Every Secret that is not the index: name and UID.
@@ -82,8 +85,10 @@ struct Stored {
 
 /// What was found, as far as it can be used.
 pub(super) struct Found {
-    /// The objects.
+    /// The accepted objects.
     pub(super) objects: Vec<Accepted>,
+    /// The revision that is gone back to, if all of it is there.
+    pub(super) good: Option<(RevisionId, Vec<Accepted>)>,
     /// Why there are not more of them.
     pub(super) failure: Option<ChunksError>,
 }
@@ -112,26 +117,25 @@ impl Chunks {
             .collect();
         let mut stored = Stored::default();
         let mut failure = None;
-        let mut named = Vec::new();
         if let Some(index) = secrets.remove(&self.index_name()) {
             stored.version = Some(index.resource_version().to_owned());
             match decode_index(&content(&index)) {
-                Ok(chunks) => named = chunks,
+                Ok(index) => stored.index = index,
                 Err(cause) => failure = Some((self.index_name(), cause)),
             }
         }
-        let mut objects = Vec::new();
-        for chunk in named {
-            let name = self.chunk_name(&chunk.digest);
+        let mut read: BTreeMap<String, Vec<Accepted>> = BTreeMap::new();
+        for (digest, chunk) in stored.index.all() {
+            let name = self.chunk_name(&digest);
             let secret = secrets.get(&name);
-            let found = match secret.map(|secret| decode(&content(secret), &chunk.digest)) {
+            let found = match secret.map(|secret| decode(&content(secret), &digest)) {
                 None => Err(LastGoodError::Unreadable("it is not there".into())),
                 Some(found) => found,
             };
             match found {
                 Ok(found) => {
-                    objects.extend(found);
-                    stored.chunks.insert(chunk.digest.clone(), chunk);
+                    read.insert(digest.clone(), found);
+                    stored.chunks.insert(digest, chunk);
                 }
                 Err(cause) => {
                     if secret.is_some() {
@@ -141,6 +145,19 @@ impl Chunks {
                 }
             }
         }
+        let good = stored.index.good.as_ref().and_then(|good| {
+            let parts = good
+                .chunks
+                .iter()
+                .map(|chunk| read.get(&chunk.digest).cloned());
+            let parts: Vec<Vec<Accepted>> = parts.collect::<Option<_>>()?;
+            Some((good.id.clone(), parts.concat()))
+        });
+        let accepted = stored.index.accepted.iter();
+        let objects = accepted
+            .filter_map(|chunk| read.remove(&chunk.digest))
+            .flatten()
+            .collect();
         stored.newer = failure
             .clone()
             .filter(|(_, cause)| matches!(cause, LastGoodError::Newer(_)));
@@ -150,7 +167,11 @@ impl Chunks {
             .collect();
         self.stored = Some(stored);
         let failure = failure.map(|(secret, cause)| self.unreadable(secret, cause));
-        Ok(Found { objects, failure })
+        Ok(Found {
+            objects,
+            good,
+            failure,
+        })
     }
 
     /// Stores what changed; writes nothing when nothing did. `lay` spreads the objects over chunks,
@@ -194,11 +215,8 @@ impl Chunks {
         for name in std::mem::take(&mut stored.broken) {
             self.remove(cluster, stored, &name).await?;
         }
-        let wanted: BTreeMap<String, Chunk> = layout
-            .chunks
-            .iter()
-            .map(|chunk| (chunk.digest.clone(), chunk.clone()))
-            .collect();
+        let index = layout.index();
+        let wanted = index.all();
         for (digest, bytes) in &layout.new {
             let name = self.chunk_name(digest);
             // A crash before the index was stored left it; its name says what is in it.
@@ -211,9 +229,9 @@ impl Chunks {
             let made = cluster.create(&Identity::Agent, &target, &body).await?;
             stored.present.insert(name, made.uid().to_owned());
         }
-        if stored.version.is_none() || wanted != stored.chunks {
+        if stored.version.is_none() || index != stored.index || wanted != stored.chunks {
             let target = self.target(&self.index_name());
-            let mut body = self.body(&self.index_name(), &encode_index(&layout.chunks));
+            let mut body = self.body(&self.index_name(), &encode_index(&index));
             let written = match &stored.version {
                 Some(version) => {
                     body.0["metadata"]["resourceVersion"] = version.as_str().into();
@@ -222,6 +240,7 @@ impl Chunks {
                 None => cluster.create(&Identity::Agent, &target, &body).await?,
             };
             stored.version = Some(written.resource_version().to_owned());
+            stored.index = index;
             stored.chunks = wanted;
         }
         let old: Vec<String> = stored

@@ -16,8 +16,16 @@ use crate::tree::Closure;
 /// How often a kind that is not served is looked for: somebody may install its CRD at any time.
 const KIND_RECHECK: Duration = Duration::from_secs(10);
 
-/// The revision that the cluster should come to.
+/// The revision that the cluster should come to: the newest, or the one that was gone back to.
 pub(super) struct Goal {
+    /// The commit.
+    pub(super) commit: String,
+    /// Its objects.
+    pub(super) desired: Arc<Desired>,
+}
+
+/// The newest revision that could be rendered.
+pub(super) struct Newest {
     /// The commit.
     pub(super) commit: String,
     /// Its objects.
@@ -59,8 +67,23 @@ impl GoalKey {
 }
 
 impl Application {
-    /// Renders the newest commit, unless that is what is there already.
+    /// Finds out what the cluster should come to.
     pub(super) async fn goal(&mut self, policy: &Policy) {
+        self.find_newest(policy).await;
+        let before = self.goal.take();
+        self.goal = self.aim(policy);
+        if let Some(goal) = &self.goal
+            && before.is_none_or(|before| !Arc::ptr_eq(&before.desired, &goal.desired))
+        {
+            let desired = Arc::clone(&goal.desired);
+            self.leave(&desired);
+            self.scaled.clear();
+        }
+        self.report_waiting();
+    }
+
+    /// Renders the newest commit, unless that is what is there already.
+    async fn find_newest(&mut self, policy: &Policy) {
         let state = self.source_state();
         self.source_failure.clone_from(&state.failure);
         if let Some(failure) = &state.failure {
@@ -85,10 +108,10 @@ impl Application {
         };
         // Kinds that were missing may be served now.
         let waits = self
-            .goal
+            .newest
             .as_ref()
-            .is_some_and(|goal| goal.desired.waiting().next().is_some());
-        if !waits && self.goal.as_ref().is_some_and(|goal| goal.key == key) {
+            .is_some_and(|newest| newest.desired.waiting().next().is_some());
+        if !waits && self.newest.as_ref().is_some_and(|newest| newest.key == key) {
             return;
         }
         if !waits && self.carry_over(&resolved, &key).await {
@@ -98,9 +121,7 @@ impl Application {
             Ok((desired, closure)) => {
                 let commit = key.commit.clone();
                 self.broken = None;
-                self.leave(&desired);
-                self.scaled.clear();
-                self.goal = Some(Goal {
+                self.newest = Some(Newest {
                     commit,
                     desired: Arc::new(desired),
                     key,
@@ -109,7 +130,6 @@ impl Application {
             }
             Err(problem) => self.problems.push(problem),
         }
-        self.report_waiting();
     }
 
     /// Takes over what an earlier render gave, success or mistake, where nothing that it looked at
@@ -119,18 +139,18 @@ impl Application {
             self.problems.push(broken.problem.clone());
             return true;
         }
-        if let Some(mut goal) = self
-            .goal
-            .take_if(|goal| goal.key.differs_only_in_commit(key))
+        if let Some(mut newest) = self
+            .newest
+            .take_if(|newest| newest.key.differs_only_in_commit(key))
         {
-            let untouched = is_untouched(&goal.closure, resolved).await;
+            let untouched = is_untouched(&newest.closure, resolved).await;
             if untouched {
                 self.shared.metrics.render_skipped();
-                goal.commit.clone_from(&key.commit);
-                goal.key = key.clone();
+                newest.commit.clone_from(&key.commit);
+                newest.key = key.clone();
                 self.broken = None;
             }
-            self.goal = Some(goal);
+            self.newest = Some(newest);
             if untouched {
                 return true;
             }

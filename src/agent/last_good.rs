@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::application::{Application, STORE_AFTER};
 use super::chunks::{Chunks, ChunksError};
-use crate::api::Policy;
+use super::rollback::Good;
+use crate::api::{Policy, RevisionId};
 use crate::cluster::Cluster;
-use crate::desired::{DesiredObject, restore};
+use crate::desired::{Desired, DesiredObject, restore};
 use crate::error::{Class, Fault as _};
 use crate::inventory::last_good::{Accepted, LastGoodError, Limits, layout};
 use crate::inventory::{Entry, Owner};
@@ -44,6 +45,16 @@ pub(super) struct LastGood {
     failures: u32,
     /// Why it is not stored, or cannot be read.
     pub(super) problem: Option<Problem>,
+}
+
+/// An object, and the mark of the commit on the live one.
+type Marked = (Arc<DesiredObject>, String);
+
+fn pairs(objects: &[Marked]) -> Vec<(&DesiredObject, &str)> {
+    objects
+        .iter()
+        .map(|(object, mark)| (&**object, mark.as_str()))
+        .collect()
 }
 
 /// An object that was accepted before the start.
@@ -137,7 +148,8 @@ impl Application {
         let declared = |id: &ObjectId| self.goal.as_ref().and_then(|g| g.desired.objects.get(id));
         let is_needed = inventory
             .iter()
-            .any(|(id, entry)| declared(id).is_none_or(|object| object.hash != entry.hash));
+            .any(|(id, entry)| declared(id).is_none_or(|object| object.hash != entry.hash))
+            || (policy.rollback.is_some() && self.good.is_none());
         if !is_needed {
             // With a revision that is as recorded it never will be.
             self.last_good.is_read = self.goal.is_some();
@@ -156,6 +168,9 @@ impl Application {
         match chunks.load(&*self.shared.cluster).await {
             Ok(found) => {
                 self.last_good.is_read = true;
+                if let Some((id, objects)) = found.good {
+                    self.take_good(id, objects, policy);
+                }
                 self.take_restored(found.objects, policy);
                 if let Some(failure) = found.failure {
                     tracing::warn!(application = self.owner.name, error = %failure, "last-good cannot be read");
@@ -170,6 +185,35 @@ impl Application {
             }
             Err(error) => self.problems.push(Problem::of(&error)),
         }
+    }
+
+    /// Knows again what is gone back to. A revision of which one object cannot be used is none.
+    fn take_good(&mut self, id: RevisionId, objects: Vec<Accepted>, policy: &Policy) {
+        let Some(discovery) = &self.discovery else {
+            return;
+        };
+        let restored = objects.into_iter().map(|accepted| {
+            let object = restore(accepted, discovery, &self.owner, policy.into())?;
+            Some((object.id.clone(), object))
+        });
+        let Some(objects) = restored.collect::<Option<BTreeMap<_, _>>>() else {
+            tracing::warn!(
+                application = self.owner.name,
+                revision = id.revision,
+                "the last healthy revision cannot be used by this version of towline"
+            );
+            return;
+        };
+        let desired = Desired {
+            objects,
+            digest: id.digest.clone(),
+            ..Desired::default()
+        };
+        self.rollback.good = Some(id.clone());
+        self.good = Some(Good {
+            id,
+            desired: Arc::new(desired),
+        });
     }
 
     /// Keeps the objects that are still what was applied last.
@@ -275,22 +319,28 @@ impl Application {
         self.timers.last_good = None;
         self.last_good.begun = Some(signature);
         self.last_good.begun_at = Some(Instant::now());
-        let objects: Vec<(Arc<DesiredObject>, String)> = self
-            .enforced
-            .iter()
-            .map(|(id, object)| (Arc::clone(object), self.mark(id).to_owned()))
-            .collect();
+        let marked = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
+            let is_it = self.enforced.get(id).is_some_and(|e| e.hash == object.hash);
+            let mark = if is_it { self.mark(id) } else { "" };
+            (Arc::clone(object), mark.to_owned())
+        };
+        let objects: Vec<Marked> = self.enforced.iter().map(marked).collect();
+        let good = self.good.as_ref().map(|good| {
+            let objects: Vec<Marked> = good.desired.objects.iter().map(marked).collect();
+            (good.id.clone(), objects)
+        });
         let cluster = Arc::clone(&self.shared.cluster);
         self.last_good.saving = Some(Saving(tokio::spawn(async move {
             let saved = chunks
                 .save(&*cluster, |stored| async move {
                     // Serialising and compressing is computation.
                     let laid = tokio::task::spawn_blocking(move || {
-                        let pairs: Vec<(&DesiredObject, &str)> = objects
-                            .iter()
-                            .map(|(object, mark)| (&**object, mark.as_str()))
-                            .collect();
-                        layout(&pairs, &stored, Limits::default())
+                        let limits = Limits::default();
+                        let laid = layout(&pairs(&objects), &stored, limits)?;
+                        match good {
+                            Some((id, good)) => laid.with_good(id, &pairs(&good), &stored, limits),
+                            None => Ok(laid),
+                        }
                     });
                     laid.await.unwrap_or_else(|panic| {
                         let why = format!("compressing it broke down: {panic}; please report it");
@@ -319,6 +369,10 @@ impl Application {
             object.hash.hash(&mut hasher);
             self.mark(id).hash(&mut hasher);
         }
+        self.good
+            .as_ref()
+            .map(|good| &good.id.digest)
+            .hash(&mut hasher);
         hasher.finish()
     }
 

@@ -32,6 +32,11 @@ pub const TABLE: &[(&str, &str, &str)] = &[
         "objects whose drift was undone",
     ),
     (
+        "towline_deployments_total",
+        "counter",
+        "revisions that became healthy (`outcome` Healthy) or were taken back (RolledBack)",
+    ),
+    (
         "towline_git_polls_total",
         "counter",
         "Git polls, by `result` (`success` or the reason of the error)",
@@ -71,6 +76,12 @@ struct ActionLabel {
     action: &'static str,
 }
 
+/// A label `outcome`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
 /// Labels of an Application's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
@@ -85,6 +96,7 @@ pub struct Metrics {
     durations: Histogram,
     writes: Family<ActionLabel, Counter>,
     heals: Counter,
+    deployments: Family<OutcomeLabel, Counter>,
     polls: Family<ResultLabel, Counter>,
     renders: Family<ResultLabel, Counter>,
     skipped: Counter,
@@ -101,6 +113,7 @@ impl Default for Metrics {
             durations: Histogram::new(exponential_buckets(0.005, 2.0, 14)),
             writes: Family::default(),
             heals: Counter::<u64, AtomicU64>::default(),
+            deployments: Family::default(),
             polls: Family::default(),
             renders: Family::default(),
             skipped: Counter::<u64, AtomicU64>::default(),
@@ -118,12 +131,13 @@ impl Default for Metrics {
         );
         registry.register("writes", TABLE[2].2, metrics.writes.clone());
         registry.register("drift_heals", TABLE[3].2, metrics.heals.clone());
-        registry.register("git_polls", TABLE[4].2, metrics.polls.clone());
-        registry.register("renders", TABLE[5].2, metrics.renders.clone());
-        registry.register("renders_skipped", TABLE[6].2, metrics.skipped.clone());
-        registry.register("applications", TABLE[7].2, metrics.applications.clone());
-        registry.register("pod_watches", TABLE[8].2, metrics.pod_watches.clone());
-        registry.register("leader", TABLE[9].2, metrics.leader.clone());
+        registry.register("deployments", TABLE[4].2, metrics.deployments.clone());
+        registry.register("git_polls", TABLE[5].2, metrics.polls.clone());
+        registry.register("renders", TABLE[6].2, metrics.renders.clone());
+        registry.register("renders_skipped", TABLE[7].2, metrics.skipped.clone());
+        registry.register("applications", TABLE[8].2, metrics.applications.clone());
+        registry.register("pod_watches", TABLE[9].2, metrics.pod_watches.clone());
+        registry.register("leader", TABLE[10].2, metrics.leader.clone());
         Self {
             registry,
             ..metrics
@@ -185,6 +199,13 @@ impl Metrics {
         }
     }
 
+    /// A revision became healthy or was taken back: one of [`crate::api::outcome`].
+    pub fn deployment(&self, outcome: &'static str) {
+        self.deployments
+            .get_or_create(&OutcomeLabel { outcome })
+            .inc();
+    }
+
     /// An Application went from one state to another; `None` is before its first and after its
     /// last.
     pub fn application(&self, before: Option<(&str, &str)>, after: Option<(&str, &str)>) {
@@ -227,6 +248,7 @@ mod tests {
         metrics.sync(Ok(()), 0.1);
         metrics.write(crate::plan::Action::Heal);
         metrics.application(None, Some(("Synced", "Healthy")));
+        metrics.deployment("Healthy");
         metrics.leading(true);
         let text = metrics.text();
         for (name, kind, help) in TABLE {

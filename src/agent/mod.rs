@@ -24,6 +24,7 @@ mod outcome;
 mod pods;
 mod publish;
 mod request;
+mod rollback;
 mod scale;
 mod sources;
 pub(crate) mod store;
@@ -36,8 +37,8 @@ mod watches;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -47,10 +48,12 @@ use tokio::task::JoinHandle;
 
 pub use lease::Timing;
 
+use crate::api::ApplicationStatus;
 use crate::cluster::{Cluster, Identity, WatchEvent, WatchScope};
 use crate::desired::Installation;
 use crate::git::{AllowedSchemes, Cache};
 use crate::object::Object;
+use crate::rollback::Breaker;
 use application::Application;
 use credentials::Credentials;
 use dependencies::Board;
@@ -112,6 +115,7 @@ struct Shared {
     elsewhere: Elsewhere,
     events: Events,
     metrics: Arc<Metrics>,
+    breaker: Mutex<Breaker>,
 }
 
 /// Runs until `stop` becomes true: serves HTTP on `listener`, contends for the Lease, and acts
@@ -213,6 +217,7 @@ fn act(
         metrics,
         cluster,
         options,
+        breaker: Mutex::default(),
     });
     let (stop, stopped) = watch::channel(false);
     let mut scopes = vec![None];
@@ -319,10 +324,13 @@ impl Running {
             });
             return;
         }
+        let status = Request::status(object);
+        if !self.tasks.contains_key(&key) {
+            self.remember_rollbacks(&status);
+        }
         let uid = request.uid.clone();
         let (requests, receiver) = watch::channel(request);
-        let application =
-            Application::new(Arc::clone(&self.shared), receiver, Request::status(object));
+        let application = Application::new(Arc::clone(&self.shared), receiver, status);
         let task = tokio::spawn(application.run());
         self.tasks.insert(
             key,
@@ -332,6 +340,15 @@ impl Running {
                 task,
             },
         );
+    }
+
+    /// What an agent before this one rolled back counts too.
+    fn remember_rollbacks(&self, status: &ApplicationStatus) {
+        let breaker = self.shared.breaker.lock();
+        let mut breaker = breaker.unwrap_or_else(PoisonError::into_inner);
+        for one in &status.rollback.quarantine {
+            breaker.remember(one.at.0.as_second());
+        }
     }
 
     /// Ends every task, and waits until the last request is answered or given up.

@@ -27,6 +27,11 @@ pub struct Request {
     pub sync: Option<String>,
     /// `towline.dev/suspend`.
     pub suspend: Option<String>,
+    /// `towline.dev/suspend-until`, in seconds since the epoch; in the past where it cannot be read,
+    /// so that a typing mistake suspends nothing for ever.
+    pub suspend_until: Option<i64>,
+    /// `towline.dev/retry`.
+    pub retry: Option<String>,
     /// `towline.dev/approve-prune`.
     pub approve: Option<String>,
     /// `towline.dev/self-management: enabled`.
@@ -63,6 +68,11 @@ impl Request {
             refresh: annotation(keys::REFRESH),
             sync: annotation(keys::SYNC),
             suspend: annotation(keys::SUSPEND),
+            suspend_until: object.annotation(keys::SUSPEND_UNTIL).map(|text| {
+                let time = text.trim().parse::<jiff::Timestamp>();
+                time.map_or(i64::MIN, jiff::Timestamp::as_second)
+            }),
+            retry: annotation(keys::RETRY),
             approve: annotation(keys::APPROVE_PRUNE),
             self_management: object.annotation(keys::SELF_MANAGEMENT) == Some("enabled"),
             deleting: object.is_terminating(),
@@ -112,6 +122,21 @@ impl Request {
                 self.namespace
             )),
         }
+    }
+
+    /// Whether updates are suspended at `now`, in seconds since the epoch.
+    pub fn is_suspended(&self, now: i64) -> bool {
+        self.suspend.is_some() && self.suspend_until.is_none_or(|until| now < until)
+    }
+
+    /// Why updates are suspended at `now`, and until when.
+    pub fn suspended(&self, now: i64) -> Option<String> {
+        let reason = self.suspend.as_ref().filter(|_| self.is_suspended(now))?;
+        let until = self.suspend_until.map(jiff::Timestamp::from_second);
+        Some(match until {
+            Some(Ok(until)) => format!("until {until}: {reason}"),
+            _ => reason.clone(),
+        })
     }
 
     /// True when its objects are to be deleted with it.

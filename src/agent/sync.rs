@@ -73,9 +73,10 @@ impl Application {
         let next = self.decide(&desired, policy, now);
         self.read_drift(policy, who).await;
         self.accept(&next, complete);
-        let again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
+        let mut again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
         self.tell_failure(&next, now);
         self.report = Some(next.report);
+        again |= self.judge(policy, who, now).await;
         if again { End::Again } else { End::Settled }
     }
 
@@ -92,13 +93,13 @@ impl Application {
     fn decide(&mut self, desired: &Arc<Desired>, policy: &Policy, now: i64) -> Plan {
         let request = self.requests.borrow().clone();
         let asked = self.is_asked();
-        let inventory = self.inventory.get_or_insert_default();
         // A revision that was not rendered is not rolled forward to; what is there is healed.
-        let is_current = self.target.as_ref().map(|(commit, _)| commit)
-            == self.goal.as_ref().map(|goal| &goal.commit);
+        let is_current = self.is_current();
+        let is_rolled_back = self.is_rolled_back();
+        let inventory = self.inventory.get_or_insert_default();
         let gate = Gate {
-            update: (policy.automated || asked)
-                && request.suspend.is_none()
+            update: (policy.automated || asked || is_rolled_back)
+                && !request.is_suspended(now)
                 && is_current
                 && self.blocked.is_none()
                 && self.blocked_by.is_none(),
@@ -253,18 +254,15 @@ impl Application {
     /// The revision is the applied one when nothing of it is left to do.
     fn accept(&mut self, next: &Plan, complete: bool) {
         let Some(goal) = &self.goal else { return };
-        let is_current = self
-            .target
-            .as_ref()
-            .is_some_and(|(commit, _)| *commit == goal.commit);
-        if complete && is_current && self.problems.is_empty() && next.report.out_of_sync == 0 {
+        if complete && self.is_current() && self.problems.is_empty() && next.report.out_of_sync == 0
+        {
             let changed = std::mem::take(&mut self.changed);
             let digest = Some(goal.desired.digest.clone());
             // A commit with the same objects is the same revision under another name.
             let is_same = std::mem::replace(&mut self.applied_digest, digest.clone()) == digest;
             if self.applied.as_ref() != Some(&goal.commit) {
                 self.applied = Some(goal.commit.clone());
-                if !is_same {
+                if !self.is_rolled_back() && (!is_same || self.reverted.is_some()) {
                     self.remember(changed);
                 }
             }

@@ -5,27 +5,75 @@ use tokio::time::Instant;
 use super::application::{Application, STATUS_SPACING, STORE_AFTER};
 use super::publish::publish;
 use super::request::Request;
-use crate::api::{ApplicationStatus, HistoryEntry, Policy};
+use crate::api::{ApplicationStatus, HistoryEntry, Policy, RevisionId, outcome};
 use crate::cluster::{Identity, Resource};
 use crate::inventory::Inventory;
+use crate::live::shown;
+use crate::rollback::Cause;
 use crate::status::{Summary, View, derive, events};
+
+/// The longest reason of a rollback in the history, in characters.
+const CAUSE_LIMIT: usize = 512;
 
 impl Application {
     /// Puts the revision that was just applied into the history.
     pub(super) fn remember(&mut self, changed: usize) {
-        let Some(resolved) = self.source_state().resolved else {
-            return;
+        let Some(goal) = &self.goal else { return };
+        let id = RevisionId {
+            revision: goal.commit.clone(),
+            digest: goal.desired.digest.clone(),
         };
-        self.history.insert(
-            0,
-            HistoryEntry {
-                revision: resolved.revision.commit.clone(),
-                deployed_at: format!("{:.0}", jiff::Timestamp::now()),
-                author: resolved.details.author.clone(),
-                subject: resolved.details.subject.clone(),
-                changed: i64::try_from(changed).unwrap_or(i64::MAX),
-            },
-        );
+        let from = self.reverted.take();
+        let mut entry = self.entry(&id);
+        entry.changed = i64::try_from(changed).unwrap_or(i64::MAX);
+        entry.outcome = outcome::APPLIED.into();
+        // What was applied, or tried, since it was applied the last time.
+        let before = self.history.iter().position(|old| old.digest == id.digest);
+        let undone = self.history.iter().take(before.unwrap_or(0));
+        entry.reverts = undone.map(|old| old.revision.clone()).collect();
+        if before.is_some() && entry.reverts.is_empty() {
+            entry.reverts.extend(from);
+        }
+        self.put(entry);
+    }
+
+    /// Notes how a revision ended that was taken back.
+    pub(super) fn remember_rolled_back(&mut self, id: &RevisionId, cause: &Cause) {
+        let newest = self.history.first().is_some_and(|e| e.digest == id.digest);
+        let mut entry = match newest {
+            true => self.history.remove(0),
+            false => self.entry(id),
+        };
+        entry.outcome = outcome::ROLLED_BACK.into();
+        entry.message = Some(shown::line(
+            &format!("{}: {}", cause.reason, cause.message),
+            CAUSE_LIMIT,
+        ));
+        self.put(entry);
+    }
+
+    /// A revision as the history has it.
+    fn entry(&self, id: &RevisionId) -> HistoryEntry {
+        let resolved = self.source_state().resolved;
+        let details = resolved
+            .filter(|resolved| resolved.revision.commit == id.revision)
+            .map(|resolved| resolved.details.clone());
+        let (author, subject) = details.map(|d| (d.author, d.subject)).unwrap_or_default();
+        let started = self.court.started.as_ref();
+        let started = started.filter(|(digest, _)| *digest == id.digest);
+        HistoryEntry {
+            revision: id.revision.clone(),
+            deployed_at: format!("{:.0}", jiff::Timestamp::now()),
+            author,
+            subject,
+            digest: id.digest.clone(),
+            started_at: started.map(|(_, at)| format!("{at:.0}")),
+            ..HistoryEntry::default()
+        }
+    }
+
+    fn put(&mut self, entry: HistoryEntry) {
+        self.history.insert(0, entry);
         let limit = self
             .request()
             .spec
@@ -57,6 +105,8 @@ impl Application {
         let automated = |spec: &crate::api::ApplicationSpec| {
             Policy::from_spec(spec).is_ok_and(|policy| policy.automated)
         };
+        let now = jiff::Timestamp::now();
+        let suspended = request.suspended(now.as_second());
         let view = View {
             generation: request.generation,
             target: self
@@ -71,15 +121,17 @@ impl Application {
             worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),
             objects: self.inventory.as_ref().map_or(0, Inventory::len),
             manual: !request.spec.as_ref().is_ok_and(automated),
-            suspended: request.suspend.as_deref(),
+            suspended: suspended.as_deref(),
             blind: blind.as_deref(),
             handled: self.handled.clone(),
             history: self.history.clone(),
+            rollback: &self.rollback,
+            note: self.court.note.as_ref(),
             drift: self.told_drift(),
             fight: self.fight(),
             yielding: self.yielding(),
         };
-        let status = derive(&view, &self.published, jiff::Timestamp::now());
+        let status = derive(&view, &self.published, now);
         if status == self.published && self.published_at.is_some() {
             self.timers.publish = None;
             return;

@@ -27,6 +27,10 @@ pub(super) struct Timers {
     pub(super) fight: Option<Instant>,
     /// Objects that wait for others are read again.
     pub(super) recheck: Option<Instant>,
+    /// Updates are not suspended any more.
+    pub(super) resume: Option<Instant>,
+    /// The revision on trial is looked at again.
+    pub(super) trial: Option<Instant>,
     /// Every object is read, in case a watch missed something.
     pub(super) audit: Option<Instant>,
 }
@@ -45,6 +49,8 @@ impl Timers {
             self.heals,
             self.fight,
             self.recheck,
+            self.trial,
+            self.resume,
             self.audit,
         ]
         .into_iter()

@@ -7,6 +7,7 @@
 mod crd;
 mod ignore_differences;
 mod policy;
+mod rollback;
 mod spec;
 mod status;
 mod sync_options;
@@ -14,13 +15,15 @@ mod unsupported;
 
 pub use crd::crd;
 pub use ignore_differences::{IgnoreDifference, IgnoreRule};
-pub use policy::{Backoff, Policy, PolicyError};
+pub use policy::{Backoff, Policy, PolicyError, RollbackPolicy};
+pub use rollback::{Quarantined, RevisionId, Rollback, RollbackStatus, Trial};
 pub use spec::{
     Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Dependency,
     Destination, Directory, ImmutableFields, Info, Retry, Source, SyncPolicy,
 };
 pub use status::{
     ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, SyncStatus, condition,
+    outcome,
 };
 pub use sync_options::{ObjectOptions, Removal, SyncOptions};
 

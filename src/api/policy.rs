@@ -5,13 +5,15 @@
 
 use std::time::Duration;
 
-use super::{Adopt, ApplicationSpec, IgnoreRule, ImmutableFields, SyncOptions};
+use super::{Adopt, ApplicationSpec, IgnoreRule, ImmutableFields, Rollback, SyncOptions};
 use crate::error::{Class, Fault};
 
 /// How long Git is left alone between polls when the Application does not say.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest poll: an interval below is an error, since it would only load the Git server.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
+/// The shortest time to become healthy: pods are scheduled, pulled and probed in it.
+const MIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An Application's policy, with every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +44,42 @@ pub struct Policy {
     pub namespace: String,
     /// What is left to others.
     pub ignore: Vec<IgnoreRule>,
+    /// When a revision is taken back; `None` for never.
+    pub rollback: Option<RollbackPolicy>,
+}
+
+/// When a revision that does not work is taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RollbackPolicy {
+    /// How long it may take to become Healthy.
+    pub timeout: Duration,
+    /// How long it has to stay Healthy before it is trusted.
+    pub monitor: Duration,
+    /// How long an object may be Degraded before that counts.
+    pub grace: Duration,
+}
+
+impl RollbackPolicy {
+    fn from_spec(spec: &Rollback) -> Result<Self, PolicyError> {
+        let read = |field, text: &Option<String>, seconds| {
+            duration(field, text.as_deref(), Duration::from_secs(seconds))
+        };
+        let policy = Self {
+            timeout: read("rollback.timeout", &spec.timeout, 300)?,
+            monitor: read("rollback.monitor", &spec.monitor, 60)?,
+            grace: read("rollback.grace", &spec.grace, 10)?,
+        };
+        if policy.timeout < MIN_TIMEOUT {
+            return Err(PolicyError {
+                field: "rollback.timeout",
+                message: format!(
+                    "`{:?}` is too short: no revision becomes healthy in less than {MIN_TIMEOUT:?}",
+                    policy.timeout
+                ),
+            });
+        }
+        Ok(policy)
+    }
 }
 
 /// Exponential waits after failed syncs.
@@ -155,6 +193,11 @@ impl Policy {
                 .min(20),
             namespace: spec.destination.namespace.clone().unwrap_or_default(),
             ignore: super::ignore_differences::rules(spec)?,
+            rollback: spec
+                .rollback
+                .as_ref()
+                .map(RollbackPolicy::from_spec)
+                .transpose()?,
         })
     }
 }

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ignore_differences::IgnoreDifference;
+use super::rollback::Rollback;
 use super::status::ApplicationStatus;
 use super::unsupported::{UnsupportedList, UnsupportedObject};
 
@@ -73,6 +74,10 @@ pub struct ApplicationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     pub depends_on: Option<Vec<Dependency>>,
+    /// Goes back to the last healthy revision when a new one does not work. Without it, a revision
+    /// that does not work stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
     /// How many entries `.status.history` keeps, at most 20. Default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::rollback::RollbackStatus;
+
 /// Names of the condition types.
 pub mod condition {
     /// Synced and Healthy: the whole story in one condition. Its message is the MESSAGE column.
@@ -59,6 +61,9 @@ pub struct ApplicationStatus {
     /// The revisions that were applied, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
+    /// What is remembered of revisions that had to prove themselves, with `spec.rollback`.
+    #[serde(default, skip_serializing_if = "RollbackStatus::is_empty")]
+    pub rollback: RollbackStatus,
     /// What was changed in the cluster and stays so, because drift is not undone by itself: the
     /// first fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -69,7 +74,8 @@ pub struct ApplicationStatus {
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncStatus {
-    /// `Synced`, `OutOfSync` or `Unknown`.
+    /// `Synced`, `OutOfSync`, `RolledBack` (synced to the revision before, because the newest one did
+    /// not work) or `Unknown`.
     #[serde(default)]
     pub status: String,
     /// The commit that is applied, 40 hex digits.
@@ -111,6 +117,9 @@ pub struct Handled {
     /// The value of `towline.dev/sync` that was handled last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<String>,
+    /// The value of `towline.dev/retry` that was handled last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
 }
 
 /// One field that somebody changed in the cluster. Values of Secrets are masked.
@@ -153,4 +162,32 @@ pub struct HistoryEntry {
     /// How many objects it changed.
     #[serde(default)]
     pub changed: i64,
+    /// sha256 of its rendered objects.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub digest: String,
+    /// `Applied`, `Healthy` or `RolledBack`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub outcome: String,
+    /// Why, where it did not end well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When its first write was, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When all of it was healthy for the first time, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_at: Option<String>,
+    /// The commits that it takes back, newest first: it renders to what was applied before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reverts: Vec<String>,
+}
+
+/// Values of [`HistoryEntry::outcome`].
+pub mod outcome {
+    /// All of it was written.
+    pub const APPLIED: &str = "Applied";
+    /// And became healthy.
+    pub const HEALTHY: &str = "Healthy";
+    /// It did not work, and the revision before came back.
+    pub const ROLLED_BACK: &str = "RolledBack";
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::api::RevisionId;
 use crate::desired::DesiredObject;
 use crate::error::{Class, Fault};
 use crate::object::{Object, ObjectId, keys};
@@ -171,11 +172,49 @@ pub struct Chunk {
     pub bytes: usize,
 }
 
-/// All chunks of an Application, and the bytes of those that are not stored yet.
+/// What an index names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Index {
+    /// The accepted objects.
+    pub accepted: Vec<Chunk>,
+    /// The revision that is gone back to.
+    pub good: Option<GoodChunks>,
+}
+
+impl Index {
+    /// Every chunk, by digest.
+    pub fn all(&self) -> BTreeMap<String, Chunk> {
+        let good = self.good.iter().flat_map(|good| &good.chunks);
+        let all = self.accepted.iter().chain(good);
+        all.map(|chunk| (chunk.digest.clone(), chunk.clone()))
+            .collect()
+    }
+}
+
+/// The objects of the revision that is gone back to. Most chunks are those of the accepted one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GoodChunks {
+    /// Which revision.
+    pub id: RevisionId,
+    /// Its objects.
+    pub chunks: Vec<Chunk>,
+}
+
+/// A line of an index. What follows [`Line::Good`] is of the revision that is gone back to.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Good { good: RevisionId },
+    Chunk(Chunk),
+}
+
+/// Chunks of objects, and the bytes of those that are not stored yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layout {
     /// In the order of the objects in them.
     pub chunks: Vec<Chunk>,
+    /// The revision that is gone back to.
+    pub good: Option<GoodChunks>,
     /// By digest.
     pub new: BTreeMap<String, Vec<u8>>,
 }
@@ -291,22 +330,74 @@ fn compress(text: &str) -> Vec<u8> {
     gzip.finish().expect("a Vec takes every byte")
 }
 
+impl Layout {
+    /// Adds the objects of the revision that is gone back to.
+    ///
+    /// # Errors
+    /// As [`layout`].
+    pub fn with_good(
+        mut self,
+        id: RevisionId,
+        objects: &[(&DesiredObject, &str)],
+        stored: &BTreeMap<String, Chunk>,
+        limits: Limits,
+    ) -> Result<Self, LastGoodError> {
+        let mut known = stored.clone();
+        known.extend(self.chunks.iter().map(|c| (c.digest.clone(), c.clone())));
+        let good = layout(objects, &known, limits)?;
+        self.new.extend(good.new);
+        self.good = Some(GoodChunks {
+            id,
+            chunks: good.chunks,
+        });
+        Ok(self)
+    }
+
+    /// What the index says of it.
+    pub fn index(&self) -> Index {
+        Index {
+            accepted: self.chunks.clone(),
+            good: self.good.clone(),
+        }
+    }
+}
+
 /// The bytes of the index.
-pub fn encode_index(chunks: &[Chunk]) -> Vec<u8> {
+pub fn encode_index(index: &Index) -> Vec<u8> {
+    let accepted = index.accepted.iter().cloned().map(Line::Chunk);
+    let good = index.good.iter().flat_map(|good| {
+        let id = Line::Good {
+            good: good.id.clone(),
+        };
+        std::iter::once(id).chain(good.chunks.iter().cloned().map(Line::Chunk))
+    });
     let mut text = format!("{NAME}{FORMAT}\n");
-    for chunk in chunks {
-        text.push_str(&serde_json::to_string(chunk).expect("a chunk is plain JSON"));
+    for line in accepted.chain(good) {
+        text.push_str(&serde_json::to_string(&line).expect("a chunk is plain JSON"));
         text.push('\n');
     }
     compress(&text)
 }
 
-/// The chunks that an index names.
+/// What an index names.
 ///
 /// # Errors
 /// When the bytes are no index, or one of a newer format.
-pub fn decode_index(bytes: &[u8]) -> Result<Vec<Chunk>, LastGoodError> {
-    lines(&inflate(bytes)?)
+pub fn decode_index(bytes: &[u8]) -> Result<Index, LastGoodError> {
+    let mut index = Index::default();
+    for line in lines(&inflate(bytes)?)? {
+        match (line, &mut index.good) {
+            (Line::Good { good: id }, good) => {
+                *good = Some(GoodChunks {
+                    id,
+                    chunks: Vec::new(),
+                });
+            }
+            (Line::Chunk(chunk), Some(good)) => good.chunks.push(chunk),
+            (Line::Chunk(chunk), None) => index.accepted.push(chunk),
+        }
+    }
+    Ok(index)
 }
 
 /// The objects in a chunk.

@@ -11,7 +11,7 @@ pub const REVISION: &str = "towline.dev/revision";
 /// Annotation on every managed object: its file in the repository.
 pub const SOURCE: &str = "towline.dev/source";
 
-/// Annotation on an Application: `Synced`, `OutOfSync` or `Unknown`.
+/// Annotation on an Application: `Synced`, `OutOfSync`, `RolledBack` or `Unknown`.
 pub const SYNC_STATUS: &str = "towline.dev/sync-status";
 /// Annotation on an Application: its worst object's health.
 pub const HEALTH: &str = "towline.dev/health";
@@ -32,6 +32,12 @@ pub const SELF_MANAGEMENT: &str = "towline.dev/self-management";
 /// Request: the deletions of the held plan with this hash may be done.
 pub const APPROVE_PRUNE: &str = "towline.dev/approve-prune";
 
+/// Request: let the quarantined revision of this commit be tried again. Echoed in
+/// `.status.handled.retry`.
+pub const RETRY: &str = "towline.dev/retry";
+/// Request: when [`SUSPEND`] ends by itself, RFC 3339.
+pub const SUSPEND_UNTIL: &str = "towline.dev/suspend-until";
+
 /// In manifests: a number; objects of a lower wave are applied and healthy first.
 pub const SYNC_WAVE: &str = "towline.dev/sync-wave";
 /// In manifests: `disabled` keeps the object when it leaves Git and when its Application is
@@ -45,6 +51,9 @@ pub const FORCE: &str = "towline.dev/force";
 pub const RECONCILE: &str = "towline.dev/reconcile";
 /// In manifests: JSON pointers to fields that are left to others.
 pub const IGNORE_FIELDS: &str = "towline.dev/ignore-fields";
+/// In manifests: `disabled` says that what the object does cannot be taken back, such as a migration:
+/// a revision that brought it is not rolled back.
+pub const ROLLBACK: &str = "towline.dev/rollback";
 /// In manifests: the object runs at these moments of a sync and is not kept.
 pub const HOOK: &str = "towline.dev/hook";
 /// In manifests: when a hook's object is deleted.
@@ -103,7 +112,7 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
     (
         SYNC_STATUS,
         Writer::StatusOnApplication,
-        "`Synced`, `OutOfSync` or `Unknown`",
+        "`Synced`, `OutOfSync`, `RolledBack` or `Unknown`",
     ),
     (
         HEALTH,
@@ -166,6 +175,16 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         "a reason: no updates while it is there; self-heal to the accepted revision goes on",
     ),
     (
+        SUSPEND_UNTIL,
+        Writer::RequestOnApplication,
+        "a time such as `2026-01-02T15:00:00Z`: `towline.dev/suspend` counts until then",
+    ),
+    (
+        RETRY,
+        Writer::RequestOnApplication,
+        "a commit that was rolled back, or its first digits: it is tried again; echoed in `.status.handled.retry`",
+    ),
+    (
         APPROVE_PRUNE,
         Writer::RequestOnApplication,
         "the hash of a held plan: its deletions may be done",
@@ -209,6 +228,11 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
         RECONCILE,
         Writer::ManifestInGit,
         "`disabled`: neither applied nor pruned nor healed",
+    ),
+    (
+        ROLLBACK,
+        Writer::ManifestInGit,
+        "`disabled`: what this object or hook does cannot be taken back, so that a revision that brought it is not rolled back",
     ),
     (
         IGNORE_FIELDS,

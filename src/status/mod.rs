@@ -12,7 +12,8 @@ pub use heals::Heals;
 pub use summary::Summary;
 
 use crate::api::{
-    ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, SyncStatus, condition,
+    ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, RollbackStatus, SyncStatus,
+    condition,
 };
 use crate::diff::Drift;
 use crate::error::{Class, Fault};
@@ -87,6 +88,10 @@ pub struct View<'a> {
     pub handled: Handled,
     /// Revisions that were applied, newest first.
     pub history: Vec<HistoryEntry>,
+    /// What is remembered of revisions that had to prove themselves.
+    pub rollback: &'a RollbackStatus,
+    /// Why the newest revision is not taken, or stays although it fails.
+    pub note: Option<&'a Problem>,
     /// What was changed in the cluster and is not undone by itself.
     pub drift: Vec<DriftEntry>,
     /// Who sets a field again each time it is put back, and which.
@@ -157,6 +162,7 @@ pub fn derive(
         health,
         handled: view.handled.clone(),
         history: view.history.clone(),
+        rollback: view.rollback.clone(),
         drift: view.drift.clone(),
     }
 }
@@ -185,6 +191,7 @@ fn sync(view: &View<'_>, previous: &ApplicationStatus) -> SyncStatus {
         Some(_) if !view.problems.is_empty() && view.target.is_none() => "Unknown",
         Some(report) if report.out_of_sync > 0 => "OutOfSync",
         Some(_) if !view.problems.is_empty() => "OutOfSync",
+        Some(_) if view.rollback.rolled_back.is_some() => "RolledBack",
         Some(_) => "Synced",
     };
     SyncStatus {
@@ -234,6 +241,12 @@ fn synced(view: &View<'_>, sync: &SyncStatus) -> Draft {
         reason: reason.into(),
         message: bounded(&message),
     };
+    if let Some(note) = view.note {
+        let also = view.problems.first();
+        let also = also.map(|problem| format!(" ({}: {})", problem.reason, problem.message));
+        let message = format!("{}{}", note.message, also.unwrap_or_default());
+        return draft("False", &note.reason, message);
+    }
     if let Some(problem) = view.problems.first() {
         let more = match view.problems.len() {
             1 => String::new(),

@@ -6,6 +6,13 @@ use crate::health::Status;
 const COMMIT: &str = "1234567890123456789012345678901234567890";
 const OLDER: &str = "abcdef7890123456789012345678901234567890";
 
+static NONE: RollbackStatus = RollbackStatus {
+    good: None,
+    trial: None,
+    rolled_back: None,
+    quarantine: Vec::new(),
+};
+
 fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
     View {
         generation: 3,
@@ -22,6 +29,8 @@ fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
         blind: None,
         handled: Handled::default(),
         history: Vec::new(),
+        rollback: &NONE,
+        note: None,
         drift: Vec::new(),
         fight: None,
         yielding: Vec::new(),

@@ -47,7 +47,7 @@ fn stored(world: &World<'_>) -> BTreeMap<String, String> {
     };
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut values = BTreeMap::new();
-    for chunk in decode_index(&content(&index)).unwrap() {
+    for (_, chunk) in decode_index(&content(&index)).unwrap().all() {
         // It may be replaced at this moment.
         let Some(secret) = all.get(&format!("{name}-{}", chunk.digest)) else {
             return BTreeMap::new();

@@ -45,6 +45,7 @@ mod remotes;
 mod render;
 mod replace;
 mod replicas;
+mod rollback;
 mod rollout;
 mod schema;
 mod self_management;

@@ -99,8 +99,8 @@ fn an_object_that_was_stored_is_what_it_was() {
     restored.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(restored, objects);
     assert_eq!(
-        decode_index(&encode_index(&layout.chunks)),
-        Ok(layout.chunks)
+        decode_index(&encode_index(&layout.index())),
+        Ok(layout.index())
     );
 }
 

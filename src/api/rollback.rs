@@ -1,0 +1,102 @@
+//! `spec.rollback`, and what the agent remembers about revisions that did not work.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A revision that does not work takes itself back: the Application returns to the last one that
+/// was healthy, as a whole, and that revision is not tried again.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Rollback {
+    /// How long a revision may take to become Healthy, from its first write on, and how long it may
+    /// be anything else afterwards. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// How long a revision has to stay Healthy before it is the one that is gone back to. Until then
+    /// it may still turn bad. Default 1m; `0s` trusts it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<String>,
+    /// How long an object that the revision changed may be Degraded before that counts. Default 10s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<String>,
+}
+
+/// What the agent remembers of revisions that had to prove themselves. Only there with
+/// `spec.rollback`.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RollbackStatus {
+    /// The last revision that was healthy: what is gone back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good: Option<RevisionId>,
+    /// The revision that has to prove itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trial: Option<Trial>,
+    /// The revision that was gone back from, while no other one came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<RevisionId>,
+    /// Revisions that are not tried again, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantine: Vec<Quarantined>,
+}
+
+impl RollbackStatus {
+    /// Whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Why the revision with this digest is not tried.
+    pub fn quarantined(&self, digest: &str) -> Option<&Quarantined> {
+        self.quarantine.iter().find(|one| one.digest == digest)
+    }
+}
+
+/// A revision: a commit, and what it renders to for this Application. Commits with the same digest
+/// are the same revision.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct RevisionId {
+    /// The commit, 40 hex digits.
+    pub revision: String,
+    /// sha256 of the rendered objects.
+    pub digest: String,
+}
+
+/// A revision that has to prove itself.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Trial {
+    /// The commit, 40 hex digits.
+    pub revision: String,
+    /// sha256 of its rendered objects.
+    pub digest: String,
+    /// When its first write was, or when it was Healthy last.
+    pub since: Time,
+    /// Since when it is Healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_since: Option<Time>,
+    /// The revision before it was Healthy in the hour before: only then is what fails its doing.
+    #[serde(default)]
+    pub after_healthy: bool,
+    /// It was healthy once before, and is trusted as soon as it is so again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub revert: bool,
+}
+
+/// A revision that did not work.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct Quarantined {
+    /// The commit, 40 hex digits.
+    pub revision: String,
+    /// sha256 of its rendered objects: any commit that renders to the same is not tried either.
+    pub digest: String,
+    /// One CamelCase word.
+    pub reason: String,
+    /// What failed.
+    pub message: String,
+    /// When it was gone back from.
+    pub at: Time,
+}

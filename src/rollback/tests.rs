@@ -1,0 +1,171 @@
+use std::time::Duration;
+
+use super::*;
+
+const POLICY: RollbackPolicy = RollbackPolicy {
+    timeout: Duration::from_secs(300),
+    monitor: Duration::from_secs(60),
+    grace: Duration::from_secs(10),
+};
+
+fn good() -> RollbackStatus {
+    RollbackStatus {
+        good: Some(RevisionId {
+            revision: "a".repeat(40),
+            digest: "A".into(),
+        }),
+        ..RollbackStatus::default()
+    }
+}
+
+/// Revision B, written and on its way.
+fn facts(now: i64) -> Facts {
+    Facts {
+        revision: "b".repeat(40),
+        digest: "B".into(),
+        began: true,
+        applied: true,
+        unready: Some("Deployment/shop/web: 0 of 1 are ready".into()),
+        last_healthy: Some(990),
+        now,
+        ..Facts::default()
+    }
+}
+
+fn healthy(now: i64) -> Facts {
+    Facts {
+        healthy: true,
+        unready: None,
+        ..facts(now)
+    }
+}
+
+fn sick(now: i64) -> Facts {
+    let web = ObjectId::new("apps", "Deployment", "shop", "web");
+    let said = ("CrashLoopBackOff".to_owned(), "exit 1".to_owned());
+    Facts {
+        sick: [(web, said)].into(),
+        ..facts(now)
+    }
+}
+
+fn reason(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Back(cause) => &cause.reason,
+        _ => "",
+    }
+}
+
+#[test]
+fn what_stays_healthy_for_its_monitoring_time_is_trusted() {
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, POLICY);
+    assert_eq!(judge(&facts(1_000)), Verdict::Wait(Some(1_300)));
+    assert_eq!(judge(&healthy(1_020)), Verdict::Wait(Some(1_080)));
+    assert_eq!(judge(&healthy(1_079)), Verdict::Wait(Some(1_080)));
+    assert_eq!(judge(&healthy(1_080)), Verdict::Trust);
+    assert!(trust(&mut state));
+    assert_eq!(state.good.expect("good").digest, "B");
+}
+
+#[test]
+fn what_is_not_healthy_in_time_goes() {
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, POLICY);
+    judge(&facts(1_000));
+    assert_eq!(judge(&facts(1_299)), Verdict::Wait(Some(1_300)));
+    let verdict = judge(&facts(1_300));
+    assert_eq!(reason(&verdict), "NotHealthyInTime");
+    // Not what it changed.
+    let others = Facts {
+        unready: None,
+        ..facts(2_000)
+    };
+    assert_eq!(judge(&others), Verdict::Wait(None));
+}
+
+#[test]
+fn what_turns_bad_while_it_is_monitored_goes() {
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, POLICY);
+    judge(&healthy(1_000));
+    assert_eq!(judge(&sick(1_050)), Verdict::Wait(Some(1_060)));
+    // A moment of it is no failure, and the monitoring time begins anew.
+    assert_eq!(judge(&healthy(1_055)), Verdict::Wait(Some(1_115)));
+    assert_eq!(judge(&sick(1_100)), Verdict::Wait(Some(1_110)));
+    assert_eq!(reason(&judge(&sick(1_110))), "CrashLoopBackOff");
+}
+
+#[test]
+fn what_waits_for_others_has_all_the_time_it_needs() {
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, POLICY);
+    let waits = |now| Facts {
+        waits: true,
+        applied: false,
+        ..facts(now)
+    };
+    judge(&facts(1_000));
+    assert_eq!(judge(&waits(1_100)), Verdict::Wait(None));
+    assert_eq!(judge(&waits(9_000)), Verdict::Wait(None));
+    assert_eq!(judge(&facts(9_001)), Verdict::Wait(Some(9_301)));
+    assert_eq!(reason(&judge(&facts(9_301))), "NotHealthyInTime");
+}
+
+#[test]
+fn nothing_is_gone_back_to_that_was_not_better() {
+    let cases = [
+        (RollbackStatus::default(), Some(990), "no earlier"),
+        (good(), None, "not healthy either"),
+        (good(), Some(1_000 - 3_601), "not healthy either"),
+    ];
+    for (mut state, last_healthy, told) in cases {
+        let mut watchman = Watchman::default();
+        let failed = Facts {
+            failed: Some(("HookFailed".into(), "no".into())),
+            last_healthy,
+            ..facts(1_000)
+        };
+        match watchman.judge(&mut state, &failed, POLICY) {
+            Verdict::Stay { why, .. } => assert!(why.contains(told), "{why}"),
+            other => panic!("{other:?}"),
+        }
+    }
+    // The good one itself has nothing to prove.
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let back = Facts {
+        digest: "A".into(),
+        ..sick(5_000)
+    };
+    assert_eq!(
+        watchman.judge(&mut state, &back, POLICY),
+        Verdict::Wait(None)
+    );
+}
+
+#[test]
+fn quarantine_is_by_what_is_rendered_and_a_revert_lifts_it() {
+    let b = RevisionId {
+        revision: "b".repeat(40),
+        digest: "B".into(),
+    };
+    let cause = Cause {
+        reason: "OOMKilled".into(),
+        message: "web".into(),
+    };
+    let mut state = good();
+    take_back(&mut state, &b, &cause, 1_000);
+    assert_eq!(state.quarantined("B").expect("there").reason, "OOMKilled");
+    // Another revision is taken, and B stays where it is.
+    let mut fixed = state.clone();
+    assert_eq!(move_on(&mut fixed, "C").as_deref(), Some(&*b.revision));
+    assert!(fixed.quarantined("B").is_some());
+    // The one before is a revert of B.
+    let mut reverted = state.clone();
+    assert!(move_on(&mut reverted, "A").is_some());
+    assert!(reverted.quarantined("B").is_none());
+    // A person wants it to be tried again.
+    assert!(retry(&mut state, "bbbbbbb"));
+    assert!(state.quarantine.is_empty() && state.rolled_back.is_none());
+    assert!(!retry(&mut state, "bbbbbbb"));
+}
