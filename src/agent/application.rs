@@ -233,6 +233,10 @@ impl Application {
     async fn live_on(mut self) {
         let mut secrets = self.shared.credentials.of(&self.request().namespace);
         loop {
+            if self.request().gone {
+                self.forget().await;
+                break;
+            }
             if secrets.borrow().is_none() && secrets.changed().await.is_err() {
                 return;
             }
@@ -252,9 +256,7 @@ impl Application {
             let told = self.last_good.problem.clone();
             let own = (self.owner.namespace.clone(), self.owner.name.clone());
             tokio::select! {
-                // The Application is gone; its objects stay, unless its finalizer had them deleted.
                 changed = self.requests.changed() => if changed.is_err() {
-                    self.forget().await;
                     break;
                 },
                 // The sender lives as long as the watch of the namespace, which never ends.

@@ -70,6 +70,12 @@ impl Application {
     /// Finds out what the cluster should come to.
     pub(super) async fn goal(&mut self, policy: &Policy) {
         self.find_newest(policy).await;
+        self.take_aim(policy);
+        self.report_waiting();
+    }
+
+    /// Decides between the newest revision and the one that is gone back to.
+    pub(super) fn take_aim(&mut self, policy: &Policy) {
         let before = self.goal.take();
         self.goal = self.aim(policy);
         if let Some(goal) = &self.goal
@@ -79,7 +85,6 @@ impl Application {
             self.leave(&desired);
             self.scaled.clear();
         }
-        self.report_waiting();
     }
 
     /// Renders the newest commit, unless that is what is there already.

@@ -42,6 +42,8 @@ pub(super) struct LastGood {
     saved: Option<u64>,
     begun: Option<u64>,
     begun_at: Option<Instant>,
+    /// The digest of what is gone back to, as it is being stored.
+    begun_good: Option<String>,
     failures: u32,
     /// Why it is not stored, or cannot be read.
     pub(super) problem: Option<Problem>,
@@ -85,6 +87,7 @@ impl LastGood {
             saved: None,
             begun: None,
             begun_at: None,
+            begun_good: None,
             failures: 0,
             problem: None,
         }
@@ -172,6 +175,9 @@ impl Application {
                     self.take_good(id, objects, policy);
                 }
                 self.take_restored(found.objects, policy);
+                if self.goal.is_none() {
+                    self.take_aim(policy);
+                }
                 if let Some(failure) = found.failure {
                     tracing::warn!(application = self.owner.name, error = %failure, "last-good cannot be read");
                     let mut problem = Problem::of(&failure);
@@ -307,8 +313,11 @@ impl Application {
             self.timers.last_good = None;
             return;
         }
+        // What is gone back to is needed as soon as the next revision comes.
+        let good = self.good.as_ref().map(|good| good.id.digest.clone());
         if let Some(at) = self.last_good.begun_at
             && at.elapsed() < STORE_AFTER
+            && good == self.last_good.begun_good
         {
             self.timers.last_good.get_or_insert(at + STORE_AFTER);
             return;
@@ -318,6 +327,7 @@ impl Application {
         };
         self.timers.last_good = None;
         self.last_good.begun = Some(signature);
+        self.last_good.begun_good = good;
         self.last_good.begun_at = Some(Instant::now());
         let marked = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
             let is_it = self.enforced.get(id).is_some_and(|e| e.hash == object.hash);

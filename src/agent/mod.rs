@@ -36,7 +36,7 @@ mod unsettled;
 mod watches;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,7 @@ use futures::StreamExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 pub use lease::Timing;
 
@@ -66,6 +67,10 @@ use publish::{Events, applications};
 use request::Request;
 use sources::Sources;
 use watches::Watches;
+
+/// How long the Git cache may be in use by what has not ended yet, and how often it is tried.
+const CACHE_PATIENCE: Duration = Duration::from_secs(10);
+const CACHE_RETRY: Duration = Duration::from_millis(50);
 
 /// How the agent runs.
 #[derive(Debug, Clone)]
@@ -156,7 +161,13 @@ pub async fn run(
         }
         tracing::info!(lease = options.lease_name, "holds the Lease");
         metrics.leading(true);
-        let acting = act(Arc::clone(&cluster), options.clone(), Arc::clone(&metrics))?;
+        let cache = open_cache(&options.cache_dir).await?;
+        let acting = act(
+            Arc::clone(&cluster),
+            options.clone(),
+            cache,
+            Arc::clone(&metrics),
+        );
         tokio::select! {
             _ = ended.wait_for(|stop| *stop) => {}
             _ = leads.wait_for(|leads| !*leads) => tracing::warn!("lost the Lease; stops acting"),
@@ -199,12 +210,7 @@ impl Acting {
     }
 }
 
-fn act(
-    cluster: Arc<dyn Cluster>,
-    options: Options,
-    metrics: Arc<Metrics>,
-) -> anyhow::Result<Acting> {
-    let cache = Cache::new(&options.cache_dir)?;
+fn act(cluster: Arc<dyn Cluster>, options: Options, cache: Cache, metrics: Arc<Metrics>) -> Acting {
     let shared = Arc::new(Shared {
         sources: Sources::new(cache, Arc::clone(&metrics)),
         credentials: Credentials::new(Arc::clone(&cluster)),
@@ -237,7 +243,20 @@ fn act(
         .into_iter()
         .map(|namespace| tokio::spawn(follow(Arc::clone(&shared), namespace, stopped.clone())))
         .collect();
-    Ok(Acting { stop, tasks })
+    Acting { stop, tasks }
+}
+
+/// Opens the Git cache. What this very agent began before it lost the Lease may have it for a
+/// moment: a poll is not broken off.
+async fn open_cache(directory: &Path) -> anyhow::Result<Cache> {
+    let begun = Instant::now();
+    loop {
+        match Cache::new(directory) {
+            Ok(cache) => return Ok(cache),
+            Err(error) if begun.elapsed() >= CACHE_PATIENCE => return Err(error.into()),
+            Err(_) => tokio::time::sleep(CACHE_RETRY).await,
+        }
+    }
 }
 
 /// The Applications of a namespace (or of all): a task for each.
@@ -266,11 +285,14 @@ async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch:
     running.stop().await;
 }
 
+/// Namespace and name of an Application.
+type Key = (String, String);
+
 /// The tasks of Applications, by namespace and name.
 struct Running {
     shared: Arc<Shared>,
-    tasks: BTreeMap<(String, String), Task>,
-    listed: Vec<(String, String)>,
+    tasks: BTreeMap<Key, Task>,
+    listed: Vec<Key>,
 }
 
 struct Task {
@@ -289,23 +311,29 @@ impl Running {
                 self.applied(&object);
             }
             WatchEvent::Deleted(object) => {
-                // Dropping the sender ends the task; its objects stay, unless its finalizer had
-                // them deleted before.
                 let key = (object.namespace().to_owned(), object.name().to_owned());
-                self.shared.board.remove(&key);
-                self.tasks.remove(&key);
+                self.gone(&key);
             }
             WatchEvent::Listed => {
                 let listed = std::mem::take(&mut self.listed);
-                self.tasks.retain(|key, _| {
-                    let stays = listed.contains(key);
-                    if !stays {
-                        self.shared.board.remove(key);
-                    }
-                    stays
-                });
+                let gone: Vec<Key> = self
+                    .tasks
+                    .keys()
+                    .filter(|key| !listed.contains(key))
+                    .cloned()
+                    .collect();
+                gone.iter().for_each(|key| self.gone(key));
                 self.shared.board.listed();
             }
+        }
+    }
+
+    /// The Application is not there any more; its objects are, unless its finalizer had them deleted
+    /// before. That a task has nobody to tell it anything is another matter: it forgets nothing then.
+    fn gone(&mut self, key: &Key) {
+        self.shared.board.remove(key);
+        if let Some(task) = self.tasks.remove(key) {
+            task.requests.send_modify(|request| request.gone = true);
         }
     }
 

@@ -38,6 +38,8 @@ pub struct Request {
     pub self_management: bool,
     /// It is being deleted.
     pub deleting: bool,
+    /// It is not there any more.
+    pub gone: bool,
     /// Its finalizers.
     pub finalizers: Vec<String>,
 }
@@ -76,6 +78,7 @@ impl Request {
             approve: annotation(keys::APPROVE_PRUNE),
             self_management: object.annotation(keys::SELF_MANAGEMENT) == Some("enabled"),
             deleting: object.is_terminating(),
+            gone: false,
             finalizers: finalizers
                 .into_iter()
                 .flatten()

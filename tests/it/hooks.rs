@@ -438,8 +438,9 @@ fn a_killed_agent_runs_no_hook_twice() {
     }
     world.start();
     world.synced("shop", &commit);
+    // A creation whose client died is not answered with 201.
     for (name, _) in phases {
-        assert_eq!(created(&world, mark, name), 1, "{name}");
+        assert!(created(&world, mark, name) <= 1, "{name}");
     }
     wait_for("the end of all", || {
         world.list("Job", &world.work).is_empty()
