@@ -1,11 +1,13 @@
-//! The story, in six chapters. Each claim is checked before it is told.
+//! The story, in seven chapters. Each claim is checked before it is told.
 
 use std::time::Instant;
 
 use anyhow::ensure;
 
 use crate::cluster::Cluster;
-use crate::eyes::{Eyes, NAME, image, replicas, rolled_out, until};
+use k8s_openapi::api::apps::v1::Deployment;
+
+use crate::eyes::{Eyes, NAME, commands, image, replicas, rolled_out, until};
 use crate::repository::{OVERLAY, Repository};
 use crate::story::Story;
 
@@ -13,6 +15,28 @@ const OLD: &str = "6.9.0";
 const NEW: &str = "6.9.1";
 const KINDS: &str = "deployments,services,configmaps,secrets,jobs,ingresses,poddisruptionbudgets";
 const BUDGET: &str = "poddisruptionbudget.policy/dev-web";
+/// The last line of the overlay.
+const HOST: &str = "        value: dev.shop.example.com\n";
+/// What a container that cannot work looks like; the labels are for simulated nodes, which run none.
+const CRASHING: &str = r#"  - patch: |
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata:
+        name: api
+      spec:
+        template:
+          metadata:
+            labels:
+              testcluster.towline.dev/waiting: CrashLoopBackOff
+            annotations:
+              testcluster.towline.dev/last-words: "no such table: orders"
+          spec:
+            containers:
+              - name: api
+                command: [sh, -c, "echo 'no such table: orders'; exit 1"]
+"#;
+/// Soon enough for a demo: a container is in CrashLoopBackOff after seconds.
+const ROLLBACK: &str = r#"{"spec":{"rollback":{"timeout":"2m","monitor":"0s","grace":"2s"}}}"#;
 
 /// What the chapters need.
 pub struct Demo<'a> {
@@ -42,8 +66,9 @@ impl<'a> Demo<'a> {
         let release = self.release().await?;
         self.scale().await?;
         self.prune().await?;
-        self.revert(&release).await?;
-        self.annotations()
+        let reverted = self.revert(&release).await?;
+        self.rollback().await?;
+        self.annotations(&reverted)
     }
 
     async fn first_sync(&self) -> anyhow::Result<()> {
@@ -178,7 +203,7 @@ impl<'a> Demo<'a> {
         Ok(())
     }
 
-    async fn revert(&self, release: &str) -> anyhow::Result<()> {
+    async fn revert(&self, release: &str) -> anyhow::Result<String> {
         let story = self.story;
         story.chapter(5, "git revert is the way back");
         let mut changes = self.eyes.follow("dev-api").await?;
@@ -207,11 +232,60 @@ impl<'a> Demo<'a> {
         story.holds("the revert undid its commit and no other: the budget stays away");
         story.command("git log --oneline");
         story.output(&self.repository.git(&["log", "--oneline"])?);
+        Ok(commit)
+    }
+
+    async fn rollback(&self) -> anyhow::Result<()> {
+        let story = self.story;
+        story.chapter(6, "A commit that does not work takes itself back");
+        let namespace = self.cluster.namespace();
+        self.run(&[
+            "-n",
+            namespace,
+            "patch",
+            "tl",
+            NAME,
+            "--type=merge",
+            "-p",
+            ROLLBACK,
+        ])?;
+        let good = self.repository.head()?;
+        self.eyes.trusts(&good).await?;
+        story.done(
+            "what runs is healthy, and is what is gone back to",
+            Instant::now(),
+        );
+        let mut changes = self.eyes.follow("dev-api").await?;
+        self.repository
+            .edit(OVERLAY, HOST, &format!("{HOST}{CRASHING}"))?;
+        let (bad, pushed) = self.commit("Order faster")?;
+        self.refresh()?;
+        let has_command = |api: &Deployment| !commands(api).is_empty();
+        changes.until(has_command).await?;
+        story.done("rolled out: the new pod crashes, again and again", pushed);
+        let at = changes.until(|api| !has_command(api)).await?;
+        story.checked(
+            "dev-api is what it was before, after the push",
+            Some(at - pushed),
+        );
+        self.eyes.rolled_back(&good).await?;
+        self.run(&["-n", namespace, "get", "tl", NAME])?;
+        self.refresh()?;
+        self.eyes.rolled_back(&good).await?;
+        story.holds("the commit is in quarantine: the next poll does not bring it back");
+        story.command(&format!("git revert --no-edit {} && git push", short(&bad)));
+        let (commit, pushed) = self.repository.revert(&bad)?;
+        self.refresh()?;
+        self.eyes.healthy(&commit).await?;
+        story.done(
+            "Git says what the cluster runs; nothing was written for it",
+            pushed,
+        );
         Ok(())
     }
 
-    fn annotations(&self) -> anyhow::Result<()> {
-        self.story.chapter(6, "Where kubectl shows it");
+    fn annotations(&self, changed: &str) -> anyhow::Result<()> {
+        self.story.chapter(7, "Where kubectl shows it");
         let (namespace, shop) = (self.cluster.namespace(), self.cluster.shop());
         let head = self.repository.head()?;
         let told = self.run(&["-n", namespace, "annotate", "tl", NAME, "--list"])?;
@@ -227,14 +301,14 @@ impl<'a> Demo<'a> {
         }
         let told = self.run(&["-n", shop, "annotate", "deployment", "dev-api", "--list"])?;
         let source = "towline.dev/source=shop/base/api-deployment.yaml";
-        for line in [source, &format!("towline.dev/revision={head}")] {
+        for line in [source, &format!("towline.dev/revision={changed}")] {
             ensure!(told.contains(line), "no annotation {line}");
         }
         let columns = "jsonpath={range .status.history[*]}{.revision} {.subject}{\"\\n\"}{end}";
         let history = self.run(&["-n", namespace, "get", "tl", NAME, "-o", columns])?;
         ensure!(
-            history.starts_with(&head) && history.lines().count() == 4,
-            "not 4 revisions"
+            history.starts_with(&head) && history.lines().count() == 6,
+            "not 6 revisions"
         );
         self.story
             .holds("an object's annotations name its file and the commit that changed it last");

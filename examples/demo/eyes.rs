@@ -69,6 +69,27 @@ impl Eyes {
         self.reached(commit, &["Healthy"]).await
     }
 
+    /// Waits until a commit is what is gone back to.
+    pub async fn trusts(&self, commit: &str) -> anyhow::Result<()> {
+        until(&format!("{commit} to be good"), async || {
+            let good = self.status().await?.rollback.good;
+            Ok(good
+                .is_some_and(|good| good.revision == commit)
+                .then_some(()))
+        })
+        .await
+    }
+
+    /// Waits until the newest commit is rolled back to this one, and everything is Healthy.
+    pub async fn rolled_back(&self, commit: &str) -> anyhow::Result<()> {
+        until(&format!("the way back to {commit}"), async || {
+            let status = self.status().await?;
+            let is_back = status.sync.status == "RolledBack" && status.sync.revision == commit;
+            Ok((is_back && status.health.status == "Healthy").then_some(()))
+        })
+        .await
+    }
+
     async fn reached(&self, commit: &str, health: &[&str]) -> anyhow::Result<()> {
         let mut last = ApplicationStatus::default();
         let what = format!("commit {commit}");
@@ -170,6 +191,19 @@ pub fn image(deployment: &Deployment) -> &str {
     image.unwrap_or_default()
 }
 
+/// What its first container runs, where the manifest says so.
+pub fn commands(deployment: &Deployment) -> Vec<String> {
+    let spec = deployment
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.template.spec.as_ref());
+    let first = spec.and_then(|spec| spec.containers.first());
+    first
+        .and_then(|one| one.command.clone())
+        .unwrap_or_default()
+}
+
+/// How many replicas are wanted.
 pub fn replicas(deployment: &Deployment) -> i32 {
     let spec = deployment.spec.as_ref();
     spec.and_then(|spec| spec.replicas).unwrap_or_default()

@@ -154,7 +154,9 @@ impl Application {
     pub(super) fn take_retry(&mut self) {
         let asked = self.requests.borrow().retry.clone();
         if let Some(wanted) = asked.filter(|asked| self.handled.retry.as_ref() != Some(asked)) {
-            rollback::retry(&mut self.rollback, &wanted);
+            // What follows `@` only makes it another request.
+            let revision = wanted.split('@').next().unwrap_or_default();
+            rollback::retry(&mut self.rollback, revision);
             self.handled.retry = Some(wanted);
         }
     }

@@ -8,10 +8,12 @@ mod agent;
 mod applications;
 mod crd;
 mod diff;
+mod history;
 mod install;
 mod logging;
 mod reference;
 mod render;
+mod requests;
 mod screen;
 mod status;
 mod sync;
@@ -56,6 +58,10 @@ enum Verb {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Sync(sync::SyncArgs),
+    History(history::HistoryArgs),
+    Retry(requests::RetryArgs),
+    Suspend(requests::SuspendArgs),
+    Resume(requests::ResumeArgs),
     Install(install::InstallArgs),
     Uninstall(uninstall::UninstallArgs),
     Agent(agent::AgentArgs),
@@ -150,6 +156,18 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
             wait(async { status::run(&args, &open(context).await?, screen).await })
         }
         Verb::Sync(args) => wait(async { sync::run(&args, &open(context).await?, screen).await }),
+        Verb::History(args) => {
+            wait(async { history::run(&args, &open(context).await?, screen).await })
+        }
+        Verb::Retry(args) => {
+            wait(async { requests::retry(&args, &open(context).await?, screen).await })
+        }
+        Verb::Suspend(args) => {
+            wait(async { requests::suspend(&args, &open(context).await?, screen).await })
+        }
+        Verb::Resume(args) => {
+            wait(async { requests::resume(&args, &open(context).await?, screen).await })
+        }
         Verb::Install(args) => install::run(&args, screen),
         Verb::Uninstall(args) => {
             wait(async { uninstall::run(&args, &open(context).await?, screen).await })

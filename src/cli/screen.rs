@@ -25,7 +25,7 @@ impl Tone {
         match word {
             "Synced" | "Healthy" | "True" => Self::Good,
             "Progressing" | "OutOfSync" | "Suspended" | "Unknown" => Self::Busy,
-            "Degraded" | "Missing" | "False" => Self::Bad,
+            "Degraded" | "Missing" | "False" | "RolledBack" => Self::Bad,
             _ => Self::Plain,
         }
     }

@@ -43,7 +43,8 @@ pub(super) struct SyncArgs {
     no_wait: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A time such as `90s` or `1h30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|e: jiff::Error| e.to_string())?;
     Duration::try_from(span).map_err(|_| "the time is negative".to_owned())
 }
@@ -59,11 +60,10 @@ pub(super) async fn run(
     let application = find(cluster, &args.place.namespace, &args.name).await?;
     if let Some(reason) = application.annotation(keys::SUSPEND) {
         bail!(
-            "updates of `{}` are suspended: {reason} (kubectl -n {} annotate tl {} {}-)",
+            "updates of `{}` are suspended: {reason} (towline resume -n {} {})",
             args.name,
             args.place.namespace,
-            args.name,
-            keys::SUSPEND
+            args.name
         );
     }
     let target = target(&args.place.namespace, &args.name);

@@ -165,18 +165,20 @@ impl Cluster for FakeCluster {
         who: &'a Identity,
         target: &'a Target,
         _subresource: Option<&'a str>,
-        _patch: &'a Patch,
+        patch: &'a Patch,
         _manager: &'a str,
     ) -> BoxFuture<'a, Result<Object, Error>> {
-        let answer = self
-            .record(who, format!("patch {}", target.id()))
-            .map(|state| {
-                state
-                    .objects
-                    .get(&target.id())
-                    .cloned()
-                    .unwrap_or(Object(serde_json::Value::Null))
-            });
+        let answer =
+            self.record(who, format!("patch {}", target.id()))
+                .map(|mut state| match state.objects.get_mut(&target.id()) {
+                    Some(object) => {
+                        if let Patch::Merge(patch) = patch {
+                            merge(&mut object.0, patch);
+                        }
+                        object.clone()
+                    }
+                    None => Object(serde_json::Value::Null),
+                });
         async move { answer }.boxed()
     }
 
@@ -254,5 +256,25 @@ impl Cluster for FakeCluster {
         futures::stream::iter(failed)
             .chain(futures::stream::pending())
             .boxed()
+    }
+}
+/// A merge patch (RFC 7386).
+fn merge(value: &mut serde_json::Value, patch: &serde_json::Value) {
+    let Some(patch) = patch.as_object() else {
+        value.clone_from(patch);
+        return;
+    };
+    if !value.is_object() {
+        *value = serde_json::json!({});
+    }
+    let Some(map) = value.as_object_mut() else {
+        return;
+    };
+    for (key, patch) in patch {
+        if patch.is_null() {
+            map.remove(key);
+        } else {
+            merge(map.entry(key).or_insert(serde_json::Value::Null), patch);
+        }
     }
 }

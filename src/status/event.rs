@@ -47,11 +47,15 @@ pub fn events(
     summary: &Summary,
 ) -> Vec<Event> {
     let mut events = Vec::new();
+    let written = match &next.rollback.rolled_back {
+        Some(_) => &next.sync.revision,
+        None => &next.sync.target_revision,
+    };
     if summary.rolled_forward() > 0 {
         events.push(Event {
             kind: EventType::Normal,
             reason: "Applied".into(),
-            message: format!("{}: {summary}", short(&next.sync.target_revision)),
+            message: format!("{}: {summary}", short(written)),
         });
     }
     let is_new = |entry: &&DriftEntry| !previous.drift.contains(entry);
