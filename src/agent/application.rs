@@ -82,6 +82,8 @@ pub(super) struct Application {
     pub(super) good: Option<Good>,
     /// What is known of the revision on trial.
     pub(super) court: Court,
+    /// The digest of the last revision of which the API server would take every object.
+    pub(super) preflighted: Option<String>,
     /// The commit that was gone back from, when the one that takes its place came.
     pub(super) reverted: Option<String>,
     /// The newest revision, if it is one that cannot be rendered.
@@ -180,6 +182,7 @@ impl Application {
             rollback: published.rollback.clone(),
             good: None,
             court: Court::of(&published),
+            preflighted: None,
             reverted: None,
             broken: None,
             enforced: BTreeMap::new(),

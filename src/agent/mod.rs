@@ -22,6 +22,7 @@ mod look;
 pub mod metrics;
 mod outcome;
 mod pods;
+mod preflight;
 mod publish;
 mod request;
 mod rollback;

@@ -5,17 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::application::Application;
 use super::goal::Goal;
 use crate::api::{ApplicationStatus, Policy, RevisionId, outcome};
-use crate::cluster::{Identity, Target};
-use crate::desired::{Desired, DesiredObject, Recreation};
+use crate::cluster::Identity;
+use crate::desired::{Desired, DesiredObject};
 use crate::diff::{Change, diff};
-use crate::error::{Class, Fault as _};
+use crate::error::Class;
 use crate::health::{Health, Status};
 use crate::live::Sighting;
 use crate::object::{ObjectId, keys};
@@ -23,8 +21,6 @@ use crate::plan::{Gate, plan};
 use crate::rollback::{self, Cause, Facts, Verdict, Watchman};
 use crate::status::{Problem, short};
 
-/// Dry runs in flight at once.
-const CONCURRENCY: usize = 32;
 /// How often it is tried whether going back has become possible.
 const HINDERED_RECHECK: Duration = Duration::from_secs(60);
 
@@ -496,30 +492,7 @@ impl Application {
             .iter()
             .filter(|(_, change)| matches!(change, Change::Create | Change::Update))
             .filter_map(|(id, _)| good.objects.get(id));
-        let asked: Vec<BoxFuture<'_, Option<String>>> = written
-            .map(|object| self.dry_run(object, who).boxed())
-            .collect();
-        let refusals: Vec<Option<String>> =
-            stream::iter(asked).buffered(CONCURRENCY).collect().await;
-        refusals.into_iter().flatten().next()
-    }
-
-    /// Why the API server would not take an object.
-    async fn dry_run(&self, object: &DesiredObject, who: &Identity) -> Option<String> {
-        let target = Target::new(
-            object.resource()?,
-            object.id.namespace.as_str(),
-            object.id.name.as_str(),
-        );
-        let cluster = &self.shared.cluster;
-        let error = cluster
-            .apply(who, &target, &object.object, true)
-            .await
-            .err()?;
-        let recreates =
-            error.reason() == "ImmutableField" && object.recreation != Recreation::Never;
-        let is_final = error.class() == Class::Stalled && !recreates && !object.replaces;
-        is_final.then(|| self.refused(&error, Some(&object.id)).message)
+        self.refusals(written, who).await.into_iter().next()
     }
 }
 

@@ -51,7 +51,8 @@ impl Application {
             return self.enforce(policy, who, now).await;
         };
         self.ask_hooks(&desired);
-        let plan = self.decide(&desired, policy, now);
+        let mut plan = self.decide(&desired, policy, now);
+        self.preflight(&mut plan, &desired, policy, who).await;
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
             Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,

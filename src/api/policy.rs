@@ -44,6 +44,8 @@ pub struct Policy {
     pub namespace: String,
     /// What is left to others.
     pub ignore: Vec<IgnoreRule>,
+    /// A revision is dry-run as a whole before its first write.
+    pub preflight: bool,
     /// When a revision is taken back; `None` for never.
     pub rollback: Option<RollbackPolicy>,
 }
@@ -193,6 +195,7 @@ impl Policy {
                 .min(20),
             namespace: spec.destination.namespace.clone().unwrap_or_default(),
             ignore: super::ignore_differences::rules(spec)?,
+            preflight: spec.preflight.unwrap_or(false),
             rollback: spec
                 .rollback
                 .as_ref()

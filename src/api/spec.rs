@@ -78,6 +78,11 @@ pub struct ApplicationSpec {
     /// that does not work stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// Asks the API server about every object of a new revision, as a dry run, before the first of
+    /// them is written; one that is refused keeps all of it away. What cannot be dry-run, such as an
+    /// object whose namespace or CRD comes with the same revision, is let through. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<bool>,
     /// How many entries `.status.history` keeps, at most 20. Default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]

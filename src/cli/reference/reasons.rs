@@ -119,6 +119,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("NotRolledBack", ByPerson, "the revision does not work, and nothing better is known to go back to", "the message says what fails, and why it stays: commit a fix"),
     ("RollbackBlocked", ByPerson, "the revision does not work, and going back would lose data or is refused by the API server; nothing of it was begun", "the message names what is in the way: commit a fix, or approve what it asks for"),
     ("RollbackHeld", ByItself, "the revision does not work, and too many were rolled back in the last ten minutes", "look for an outage of a registry, a node or an operator; it is tried again after ten minutes"),
+    ("PreflightFailed", ByPerson, "the API server would refuse an object of the revision, and with `spec.preflight` nothing of it was written", "correct the object that is named"),
     ("NotHealthyInTime", ByPerson, "a revision was not healthy within `spec.rollback.timeout`", "the message names the object that is not"),
     ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
     ("PruneUnconfirmed", ByPerson, "an object that is to be confirmed (`towline.dev/prune: confirm`) would be deleted; everything else goes on", "annotate `towline.dev/approve-prune` with the hash in the message, or put the object back"),

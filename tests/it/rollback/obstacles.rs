@@ -211,3 +211,45 @@ fn an_outage_does_not_roll_everything_back() {
     world.wait_polls(5.0);
     assert_eq!(count(&reasons(), "RollbackHeld"), 2);
 }
+
+#[test]
+fn with_preflight_nothing_is_written_of_a_revision_that_would_be_refused() {
+    let world = World::new("preflight");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["preflight"] = json!(true);
+    let a = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
+    world.create(&app);
+    world.synced("shop", &a);
+    let refused = deployment("web", Some(1), "nginx:1")
+        .replace("containerPort: 8080", "containerPort: 99999");
+    world.commit(&[
+        ("shop/a.yaml", &config_map("a", "2")),
+        ("shop/web.yaml", &refused),
+    ]);
+    world.poke("shop");
+    let told = world.failed("shop", "PreflightFailed");
+    assert!(
+        told.contains("shop/web.yaml") && told.contains("99999"),
+        "{told}"
+    );
+    assert_eq!(world.value("a"), "1");
+    // What is there is healed all the same.
+    world.patch(
+        "ConfigMap",
+        &world.work,
+        "a",
+        &json!({"data": {"value": "drift"}}),
+    );
+    wait_for("the drift to be undone", || world.value("a") == "1");
+    // The namespace comes with the revision: that is no refusal.
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: preflight-other}\n";
+    let other =
+        config_map("b", "1").replace("  name: b\n", "  name: b\n  namespace: preflight-other\n");
+    let c = world.commit(&[
+        ("shop/web.yaml", &deployment("web", Some(1), "nginx:1")),
+        ("shop/namespace.yaml", namespace),
+        ("shop/b.yaml", &other),
+    ]);
+    world.synced("shop", &c);
+    assert_eq!(world.value("a"), "2");
+}

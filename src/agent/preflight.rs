@@ -1,0 +1,123 @@
+//! Asking the API server about a whole revision before the first write of it: with `spec.preflight`,
+//! and before a revision is gone back to.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+
+use super::application::Application;
+use crate::api::Policy;
+use crate::cluster::{Error, Identity, Target};
+use crate::desired::{Desired, DesiredObject, Recreation};
+use crate::error::{Class, Fault as _};
+use crate::live::Sighting;
+use crate::object::ObjectId;
+use crate::plan::{Action, Plan};
+use crate::status::Problem;
+
+/// Dry runs in flight at once.
+const CONCURRENCY: usize = 32;
+
+impl Application {
+    /// Takes everything but heals out of a plan of a revision that the API server would not take as a
+    /// whole, and says why. Asked once for each revision that passes.
+    pub(super) async fn preflight(
+        &mut self,
+        plan: &mut Plan,
+        desired: &Desired,
+        policy: &Policy,
+        who: &Identity,
+    ) {
+        let writes = plan.steps.iter().any(|step| step.action != Action::Heal);
+        let known = self.preflighted.as_ref() == Some(&desired.digest);
+        if !policy.preflight || !writes || known || self.is_rolled_back() {
+            return;
+        }
+        let is_written = |object: &DesiredObject| {
+            let enforced = self.enforced.get(&object.id);
+            enforced.is_some_and(|enforced| enforced.hash == object.hash)
+        };
+        let hooks = desired.hooks.values().map(|hook| &hook.object);
+        let objects: Vec<&Arc<DesiredObject>> = desired
+            .objects
+            .values()
+            .filter(|object| !object.ignored && !is_written(object))
+            .chain(hooks)
+            .collect();
+        let count = objects.len();
+        let refusals = self.refusals(objects.into_iter(), who).await;
+        let Some(first) = refusals.first() else {
+            self.preflighted = Some(desired.digest.clone());
+            return;
+        };
+        let more = match refusals.len() {
+            1 => String::new(),
+            n => format!(" (and {} more of {count} objects)", n - 1),
+        };
+        self.problems.push(Problem {
+            reason: "PreflightFailed".into(),
+            message: format!("nothing of this revision was written: {first}{more}"),
+            class: Class::Stalled,
+        });
+        plan.steps.retain(|step| step.action == Action::Heal);
+    }
+
+    /// Why the API server would not take these objects: the answers to dry runs, in their order.
+    pub(super) async fn refusals<'a>(
+        &self,
+        objects: impl Iterator<Item = &'a Arc<DesiredObject>>,
+        who: &Identity,
+    ) -> Vec<String> {
+        let asked: Vec<BoxFuture<'_, Option<String>>> = objects
+            .map(|object| self.dry_run(object, who).boxed())
+            .collect();
+        let answers: Vec<Option<String>> =
+            stream::iter(asked).buffered(CONCURRENCY).collect().await;
+        answers.into_iter().flatten().collect()
+    }
+
+    /// Why the API server would not take an object.
+    async fn dry_run(&self, object: &DesiredObject, who: &Identity) -> Option<String> {
+        let target = Target::new(
+            object.resource()?,
+            object.id.namespace.as_str(),
+            object.id.name.as_str(),
+        );
+        let cluster = &self.shared.cluster;
+        let error = cluster
+            .apply(who, &target, &object.object, true)
+            .await
+            .err()?;
+        if let Some(why) = untold(&error) {
+            tracing::info!(
+                application = self.owner.name,
+                object = %object.id,
+                "cannot be dry-run: {why}"
+            );
+            return None;
+        }
+        let recreates = error.reason() == "ImmutableField"
+            && (object.recreation != Recreation::Never || self.is_finished(&object.id));
+        let is_final = error.class() == Class::Stalled && !recreates && !object.replaces;
+        is_final.then(|| self.refused(&error, Some(&object.id)).message)
+    }
+
+    /// A Job of the last revision that is done with makes room for the next one of its name.
+    fn is_finished(&self, id: &ObjectId) -> bool {
+        let seen = self.live.get(id).and_then(Sighting::present);
+        let is_hook = self.inventory.as_ref().and_then(|i| i.get(id));
+        is_hook.is_some_and(|entry| entry.hook.is_some()) && seen.is_some_and(|seen| seen.finished)
+    }
+}
+
+/// Why a dry run says nothing: its namespace comes with the same revision, or a webhook does not take
+/// part.
+fn untold(error: &Error) -> Option<&'static str> {
+    if error.is_not_found() {
+        return Some("its namespace is not there yet");
+    }
+    let text = error.to_string();
+    text.contains("does not support dry run")
+        .then_some("an admission webhook does not support dry runs")
+}
