@@ -15,7 +15,9 @@ use super::provenance::{self, Origin};
 use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
-use super::{Options, Reorder, Source, Transformer, config_file, manifest, names, plugins, transform};
+use super::{
+    Options, Reorder, Source, Transformer, config_file, manifest, names, plugins, transform,
+};
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::Text;

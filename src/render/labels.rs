@@ -11,6 +11,7 @@ use super::fieldspec::{ByKind, FieldSpec, merge_all, merge_one};
 use super::kustomization::LabelEntry;
 use super::meter::NODE_BYTES;
 use super::resources::Resources;
+use super::sharing;
 use super::walk::{Make, set_entry, visit_all};
 
 /// Sets labels or annotations.
@@ -26,15 +27,21 @@ impl Transformer for Entries {
         // each entry is looked for among the others
         let work = self.entries.len().saturating_mul(self.entries.len());
         meter.work(work.saturating_mul(resources.len()))?;
+        let shares: Vec<u16> = self.entries.iter().map(|_| context.shares.next()).collect();
         let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut_keeping_ids() {
             let specs = by_kind.of(resource.kind_ref());
-            for (key, value) in &self.entries {
-                visit_all(&mut resource.object, &specs, Make::Mapping, &mut |node| {
+            for ((key, value), share) in self.entries.iter().zip(&shares) {
+                let mut changed = Vec::new();
+                let object = &mut resource.object;
+                let done = visit_all(object, &specs, Make::Mapping, &mut |node| {
                     meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
-                    set_entry(node, key, value)
-                })
-                .map_err(|e| {
+                    set_entry(node, key, value, *share, &mut changed)
+                });
+                for scalar in &changed {
+                    sharing::follow_in(object, scalar);
+                }
+                done.map_err(|e| {
                     e.about(resource.id())
                         .on_line(resource.source.line.unwrap_or(0))
                         .within(&resource.source.path)

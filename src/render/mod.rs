@@ -71,6 +71,7 @@ mod resource;
 mod resources;
 mod scope;
 mod select;
+mod sharing;
 mod structured;
 mod structured_yaml;
 mod transform;

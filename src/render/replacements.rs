@@ -16,6 +16,7 @@ use super::patches::matches_maps;
 use super::resource::Resource;
 use super::resources::Resources;
 use super::select::{Matcher, Selector, pattern_steps};
+use super::sharing;
 use super::structured;
 use crate::object::Gvk;
 use crate::yaml::limits::DEPTH;
@@ -358,10 +359,16 @@ fn copy_one(
     if structured::set(root, value, path, create, grow)? {
         return Ok(());
     }
+    let mut changed = Vec::new();
     let count = visit(root, path, create, &mut |node| {
         grow(node)?;
-        set(node, value, options)
+        set(node, value, options)?;
+        changed.extend(node.as_scalar().filter(|s| s.shared != 0).cloned());
+        Ok(())
     })?;
+    for scalar in &changed {
+        sharing::follow(root, scalar);
+    }
     if count == 0 {
         return Err(
             Error::failed("there is no such field in the target of a replacement")
@@ -376,6 +383,7 @@ fn set(node: &mut Node, value: &Node, options: &FieldOptions) -> Result<()> {
     let Node::Scalar(field) = node else {
         if options.delimiter.is_empty() {
             *node = value.clone();
+            sharing::unshare(node);
             return Ok(());
         }
         return Err(Error::failed("`delimiter` needs a scalar in the target"));

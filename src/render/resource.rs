@@ -237,6 +237,11 @@ impl Resource {
         self.trail.past.reserve_exact(1);
         self.trail.past.push(past);
         self.trail.annotated = true;
+        // kustomize writes it into the annotations, all of which are set anew
+        let metadata = self.object.get_mut("metadata");
+        if let Some(annotations) = metadata.and_then(|m| m.get_mut("annotations")) {
+            super::sharing::unshare(annotations);
+        }
     }
 
     /// A label or annotation, as text.

@@ -125,7 +125,7 @@ enum Place {
 }
 
 fn scalar(scalar: &Scalar, place: Place, out: &mut String) {
-    if let Some(tag) = &scalar.tag {
+    if let Some(tag) = scalar.explicit_tag() {
         out.push_str(tag);
         out.push(' ');
     }

@@ -187,7 +187,7 @@ fn replace_scalar(
         return Ok(false);
     }
     if scalar.text.contains('$') {
-        let line = scalar.line;
+        let (line, shared) = (scalar.line, scalar.shared);
         let Some(expanded) = expand(&scalar.text, values, MAX_OBJECT_BYTES) else {
             return Err(Error::new(
                 Reason::LimitExceeded,
@@ -200,10 +200,12 @@ fn replace_scalar(
         *scalar = match expanded {
             Value::String(text) => Scalar {
                 line,
+                shared,
                 ..super::fields::plain_if_text(&text)
             },
             other => Scalar {
                 line,
+                shared,
                 ..Scalar::plain(other.to_string())
             },
         };

@@ -4,7 +4,7 @@ use super::error::{Error, Reason, Result};
 use super::fields::type_name;
 use super::fieldspec::FieldSpec;
 use super::limits::MAX_PATH_ELEMENTS;
-use crate::yaml::{Mapping, Node, Sequence};
+use crate::yaml::{Mapping, Node, Scalar, Sequence};
 
 /// What a field becomes that is missing and asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,14 +119,27 @@ fn into_mapping(mapping: &mut Mapping, path: &[String], make: Make, set: Setter<
     walk(field, rest, make, set)
 }
 
-/// Sets an entry of a mapping to a string.
+/// Sets an entry of a mapping to a string. A new one shares its value with those of the same number;
+/// one that was shared with other fields before is told to `changed`.
 ///
 /// # Errors
 /// Where the node is no mapping.
-pub(super) fn set_entry(node: &mut Node, key: &str, value: &str) -> Result<()> {
+pub(super) fn set_entry(
+    node: &mut Node,
+    key: &str,
+    value: &str,
+    share: u16,
+    changed: &mut Vec<Scalar>,
+) -> Result<()> {
     match node {
         Node::Mapping(mapping) => {
+            let is_new = !mapping.contains(key);
             super::fields::set_string(mapping, key, value);
+            match mapping.get_mut(key).and_then(Node::as_scalar_mut) {
+                Some(scalar) if is_new => scalar.shared = share,
+                Some(scalar) if scalar.shared != 0 => changed.push(scalar.clone()),
+                _ => {}
+            }
             Ok(())
         }
         Node::Scalar(scalar) if scalar.is_null() => Ok(()),

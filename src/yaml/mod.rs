@@ -5,6 +5,7 @@
 //! `kustomize build` does.
 
 mod build;
+mod comments;
 mod emit;
 mod error;
 pub mod limits;

@@ -112,7 +112,14 @@ impl Kustomization {
 
     fn fill(&mut self, record: &Record<'_>) {
         self.kind = type_meta(record);
-        record.value("metadata");
+        if let Some(metadata) = record.record("metadata", "metadata") {
+            // of no use, but a mistake in it is one
+            metadata.text("name");
+            metadata.text("namespace");
+            metadata.text_map("labels");
+            metadata.text_map("annotations");
+            metadata.finish();
+        }
         self.resources = record.texts("resources");
         self.resources.extend(record.texts("bases"));
         self.components = record.texts("components");

@@ -116,11 +116,6 @@ impl Candidates {
         all
     }
 
-    /// Whether nothing was ever renamed.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
-    }
-
     /// Those that were once called `name`, as far as the referrer can see them.
     pub fn named(&self, view: &View, name: &str) -> Vec<&Candidate> {
         let Some(all) = self.by_name.get(name) else {
