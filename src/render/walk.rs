@@ -85,12 +85,28 @@ fn walk(node: &mut Node, path: &[String], make: Make, set: Setter<'_>) -> Result
     }
 }
 
+/// Whether kustomize takes a name for the place of a list element: it looks into lists on its own, and
+/// then finds none.
+fn is_list_step(name: &str) -> bool {
+    let starts = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '*' | '[');
+    if !name.starts_with(starts) {
+        return false;
+    }
+    let is_query = name.starts_with('[') && name.ends_with(']');
+    is_query || matches!(name, "-" | "*") || name.parse::<i64>().is_ok()
+}
+
 fn into_mapping(mapping: &mut Mapping, path: &[String], make: Make, set: Setter<'_>) -> Result<()> {
     let (segment, rest) = path.split_first().expect("a path has at least one segment");
     let name = segment.strip_suffix("[]").unwrap_or(segment);
     let demands_list = name.len() != segment.len();
     if name.is_empty() {
         return Err(Error::failed("a field path has an empty name"));
+    }
+    if is_list_step(name) {
+        return Err(Error::failed(format!(
+            "`{name}` looks for a list in a mapping"
+        )));
     }
     let made = match (make, demands_list) {
         (Make::Nothing, _) => None,
