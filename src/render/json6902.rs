@@ -89,7 +89,7 @@ pub(super) fn patch(
     set_metadata_map(&mut object, "annotations", annotations);
     object.line = line;
     resource.object = object;
-    Ok(())
+    resource.check_named().map_err(|e| e.about(&id))
 }
 
 /// kustomize's bookkeeping is in the annotations by now, so that a patch finds them.

@@ -198,7 +198,7 @@ fn ids(resource: &Resource) -> Vec<Identity> {
 impl Transformer for Replacements {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for replacement in &self.0 {
-            let value = replacement.source.find(resources)?;
+            let (mut value, source) = replacement.source.find(resources)?;
             for target in &replacement.targets {
                 let places = match target.select.only_name() {
                     Some(name) => resources.with_any_name(name),
@@ -214,6 +214,12 @@ impl Transformer for Replacements {
                         resources.edit(index, |resource| {
                             copy(resource, &value, target, &context.meter)
                         })?;
+                        // a source that is a target as well has the new value for all that follow
+                        if source == Some(index)
+                            && let Some(now) = replacement.source.whole(resources.get(index))
+                        {
+                            value = now.clone();
+                        }
                     }
                 }
             }
@@ -227,9 +233,20 @@ impl Transformer for Replacements {
 }
 
 impl Value {
-    fn find(&self, resources: &mut Resources) -> Result<Node> {
+    /// The value as it is now in its object, where it is a whole field.
+    fn whole<'a>(&self, resource: &'a Resource) -> Option<&'a Node> {
+        match self {
+            Self::Field { source, path } if source.options.delimiter.is_empty() => {
+                lookup(&resource.object, path).ok().flatten()
+            }
+            _ => None,
+        }
+    }
+
+    /// The value, and the object that it is of.
+    fn find(&self, resources: &mut Resources) -> Result<(Node, Option<usize>)> {
         let (source, path) = match self {
-            Self::Literal(text) => return Ok(Node::plain(text)),
+            Self::Literal(text) => return Ok((Node::plain(text), None)),
             Self::Field { source, path } => (source, path),
         };
         let places = match source.selector.name.as_str() {
@@ -269,7 +286,8 @@ impl Value {
                     .about(resource.id()),
             );
         };
-        part(node, &source.options).map_err(|e| e.about(resource.id()))
+        let value = part(node, &source.options).map_err(|e| e.about(resource.id()))?;
+        Ok((value, Some(index)))
     }
 }
 

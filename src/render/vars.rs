@@ -14,6 +14,7 @@ use super::kustomization::VarEntry;
 use super::limits::MAX_OBJECT_BYTES;
 use super::meter::Meter;
 use super::resources::Resources;
+use super::sharing;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Node, Resolver, Scalar, resolve_scalar};
 
@@ -96,10 +97,15 @@ impl Vars {
         let mut by_kind = ByKind::new(specs);
         for resource in resources.iter_mut() {
             let specs = by_kind.of(resource.kind_ref());
-            visit_all(&mut resource.object, &specs, Make::Nothing, &mut |node| {
-                replace(node, &values, meter)
-            })
-            .map_err(|e| {
+            let mut changed = Vec::new();
+            let object = &mut resource.object;
+            let done = visit_all(object, &specs, Make::Nothing, &mut |node| {
+                replace(node, &values, meter, &mut changed)
+            });
+            for scalar in &changed {
+                sharing::follow_in(object, scalar);
+            }
+            done.map_err(|e| {
                 e.about(resource.id())
                     .on_line(resource.source.line.unwrap_or(0))
                     .within(&resource.source.path)
@@ -149,17 +155,22 @@ fn value_of(node: &Node) -> Value {
     }
 }
 
-fn replace(node: &mut Node, values: &BTreeMap<String, Value>, meter: &Meter) -> Result<()> {
+fn replace(
+    node: &mut Node,
+    values: &BTreeMap<String, Value>,
+    meter: &Meter,
+    changed: &mut Vec<Scalar>,
+) -> Result<()> {
     match node {
         Node::Scalar(_) => {
-            replace_scalar(node, values, meter)?;
+            replace_scalar(node, values, meter, changed)?;
             Ok(())
         }
         Node::Mapping(mapping) => mapping
             .iter_mut()
-            .try_for_each(|(_, value)| replace_scalar(value, values, meter).map(drop)),
+            .try_for_each(|(_, value)| replace_scalar(value, values, meter, changed).map(drop)),
         Node::Sequence(list) => list.items.iter_mut().try_for_each(|item| {
-            if replace_scalar(item, values, meter)? {
+            if replace_scalar(item, values, meter, changed)? {
                 Ok(())
             } else {
                 Err(Error::failed(format!(
@@ -179,6 +190,7 @@ fn replace_scalar(
     node: &mut Node,
     values: &BTreeMap<String, Value>,
     meter: &Meter,
+    changed: &mut Vec<Scalar>,
 ) -> Result<bool> {
     let Node::Scalar(scalar) = node else {
         return Ok(false);
@@ -210,6 +222,9 @@ fn replace_scalar(
             },
         };
         meter.grow(scalar.text.len())?;
+        if shared != 0 {
+            changed.push(scalar.clone());
+        }
     }
     Ok(true)
 }
