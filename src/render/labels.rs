@@ -8,6 +8,7 @@ use super::config::FieldConfig;
 use super::context::Context;
 use super::error::Result;
 use super::fieldspec::{ByKind, FieldSpec, merge_all, merge_one};
+use super::json6902::ensure_annotations;
 use super::kustomization::LabelEntry;
 use super::meter::NODE_BYTES;
 use super::resources::Resources;
@@ -31,22 +32,22 @@ impl Transformer for Entries {
         let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut_keeping_ids() {
             let specs = by_kind.of(resource.kind_ref());
+            if resource.trail.annotated {
+                ensure_annotations(&mut resource.object);
+            }
+            let mut changed = Vec::new();
             for ((key, value), share) in self.entries.iter().zip(&shares) {
-                let mut changed = Vec::new();
-                let object = &mut resource.object;
-                let done = visit_all(object, &specs, Make::Mapping, &mut |node| {
+                visit_all(&mut resource.object, &specs, Make::Mapping, &mut |node| {
                     meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
                     set_entry(node, key, value, *share, &mut changed)
-                });
-                for scalar in &changed {
-                    sharing::follow_in(object, scalar);
-                }
-                done.map_err(|e| {
+                })
+                .map_err(|e| {
                     e.about(resource.id())
                         .on_line(resource.source.line.unwrap_or(0))
                         .within(&resource.source.path)
                 })?;
             }
+            sharing::follow(&mut resource.object, &changed);
         }
         Ok(())
     }

@@ -211,14 +211,20 @@ impl Transformer for Replacements {
                 context.meter.work(steps.sum())?;
                 for index in places {
                     if target.matches(resources.get(index)) {
-                        resources.edit(index, |resource| {
-                            copy(resource, &value, target, &context.meter)
-                        })?;
                         // a source that is a target as well has the new value for all that follow
-                        if source == Some(index)
-                            && let Some(now) = replacement.source.whole(resources.get(index))
-                        {
-                            value = now.clone();
+                        let is_source = source == Some(index);
+                        let at_once = if is_source { 1 } else { target.paths.len() };
+                        for paths in target.paths.chunks(at_once.max(1)) {
+                            resources.edit(index, |resource| {
+                                copy(resource, &value, target, paths, &context.meter)
+                            })?;
+                            if let Some(now) = replacement
+                                .source
+                                .whole(resources.get(index))
+                                .filter(|_| is_source)
+                            {
+                                value = now.clone();
+                            }
                         }
                     }
                 }
@@ -327,11 +333,17 @@ fn part(node: &Node, options: &FieldOptions) -> Result<Node> {
     }
 }
 
-fn copy(resource: &mut Resource, value: &Node, target: &Target, meter: &Meter) -> Result<()> {
+fn copy(
+    resource: &mut Resource,
+    value: &Node,
+    target: &Target,
+    paths: &[(String, Vec<String>)],
+    meter: &Meter,
+) -> Result<()> {
     let id = resource.id();
     let size = Size::of_object(&resource.object);
     let added = Size::of(value);
-    for (written, path) in &target.paths {
+    for (written, path) in paths {
         let queries = path.iter().filter(|part| part.contains('='));
         let queries = queries.map(|part| pattern_steps(part, size.text));
         meter.work(size.nodes + size.text / NODE_BYTES + queries.sum::<usize>())?;
@@ -351,7 +363,7 @@ fn copy(resource: &mut Resource, value: &Node, target: &Target, meter: &Meter) -
     let create = target.options.create.then(|| Create::like(value));
     let mut root = Node::Mapping(std::mem::take(&mut resource.object));
     let mut result = Ok(());
-    for (written, path) in &target.paths {
+    for (written, path) in paths {
         result = copy_one(&mut root, value, path, create, &target.options, &grow).map_err(|e| {
             e.hint(format!("in the field path `{written}` of a replacement"))
                 .about(&id)
@@ -384,8 +396,8 @@ fn copy_one(
         changed.extend(node.as_scalar().filter(|s| s.shared != 0).cloned());
         Ok(())
     })?;
-    for scalar in &changed {
-        sharing::follow(root, scalar);
+    if let Node::Mapping(object) = root {
+        sharing::follow(object, &changed);
     }
     if count == 0 {
         return Err(

@@ -6,6 +6,7 @@
 //! patch, annotations with bookkeeping) shares nothing any more.
 
 use std::cell::Cell;
+use std::collections::HashMap;
 
 use crate::yaml::{Mapping, Node, Scalar};
 
@@ -21,39 +22,35 @@ impl Shares {
     }
 }
 
-/// Calls `set` for every scalar that has this number.
-fn visit(node: &mut Node, number: u16, set: &dyn Fn(&mut Scalar)) {
+/// Lets the fields of an object follow values that were changed in one field, in this order.
+pub(super) fn follow(object: &mut Mapping, changed: &[Scalar]) {
+    if changed.is_empty() {
+        return;
+    }
+    let changed = changed.iter().map(|scalar| (scalar.shared, scalar));
+    let changed: HashMap<u16, &Scalar> = changed.collect();
+    visit_mapping(object, &changed);
+}
+
+fn visit(node: &mut Node, changed: &HashMap<u16, &Scalar>) {
     match node {
-        Node::Scalar(scalar) if scalar.shared == number => set(scalar),
-        Node::Scalar(_) => {}
-        Node::Sequence(list) => {
-            let items = list.items.iter_mut();
-            items.for_each(|item| visit(item, number, set));
+        Node::Scalar(scalar) if scalar.shared == 0 => {}
+        Node::Scalar(scalar) => {
+            if let Some(from) = changed.get(&scalar.shared) {
+                scalar.text.clone_from(&from.text);
+                scalar.tag.clone_from(&from.tag);
+                scalar.style = from.style;
+            }
         }
-        Node::Mapping(mapping) => visit_mapping(mapping, number, set),
+        Node::Sequence(list) => list.items.iter_mut().for_each(|item| visit(item, changed)),
+        Node::Mapping(mapping) => visit_mapping(mapping, changed),
     }
 }
 
-fn visit_mapping(mapping: &mut Mapping, number: u16, set: &dyn Fn(&mut Scalar)) {
+fn visit_mapping(mapping: &mut Mapping, changed: &HashMap<u16, &Scalar>) {
     for (_, value) in &mut mapping.entries {
-        visit(value, number, set);
+        visit(value, changed);
     }
-}
-
-fn assign(to: &mut Scalar, from: &Scalar) {
-    to.text.clone_from(&from.text);
-    to.tag.clone_from(&from.tag);
-    to.style = from.style;
-}
-
-/// Lets every field of an object follow a value that was changed in one of them.
-pub(super) fn follow(object: &mut Node, changed: &Scalar) {
-    visit(object, changed.shared, &|scalar| assign(scalar, changed));
-}
-
-/// The same.
-pub(super) fn follow_in(object: &mut Mapping, changed: &Scalar) {
-    visit_mapping(object, changed.shared, &|scalar| assign(scalar, changed));
 }
 
 /// Makes every value of a tree one of its own.

@@ -102,9 +102,7 @@ impl Vars {
             let done = visit_all(object, &specs, Make::Nothing, &mut |node| {
                 replace(node, &values, meter, &mut changed)
             });
-            for scalar in &changed {
-                sharing::follow_in(object, scalar);
-            }
+            sharing::follow(object, &changed);
             done.map_err(|e| {
                 e.about(resource.id())
                     .on_line(resource.source.line.unwrap_or(0))

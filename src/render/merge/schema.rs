@@ -16,8 +16,18 @@ const BUILTIN: &str = include_str!("builtin.txt");
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schema {
     known: Arc<Known>,
-    /// Shapes of comments in what is being merged; their numbers follow those that are known.
-    extra: Vec<Shape>,
+    /// Shapes of the comments on the way to what is being merged.
+    comments: Option<Arc<Comment>>,
+}
+
+/// The shapes of one comment, and of those around it. Nothing is copied on the way down: a file may
+/// have many comments, and long ones.
+#[derive(Debug, PartialEq, Eq)]
+struct Comment {
+    around: Option<Arc<Comment>>,
+    /// The number of the first shape: they follow those that are known, and those around.
+    start: usize,
+    shapes: Vec<Shape>,
 }
 
 /// The types of one document.
@@ -84,7 +94,7 @@ impl From<Known> for Schema {
     fn from(known: Known) -> Self {
         Self {
             known: Arc::new(known),
-            extra: Vec::new(),
+            comments: None,
         }
     }
 }
@@ -164,20 +174,35 @@ impl Schema {
         if let Some(known) = reference.and_then(|name| definition::named(name, &self.known.types)) {
             return Some((schema, known));
         }
-        let start = self.known.shapes.len() + self.extra.len();
+        let around = schema.comments.take();
+        let start = around
+            .as_ref()
+            .map_or(self.known.shapes.len(), |c| c.start + c.shapes.len());
         let mut reader = Definitions::new(&self.known.types, start);
         let shape = reader.shape_of(&comment, 0);
-        schema.extra.append(&mut reader.shapes);
-        schema.extra.push(shape);
-        let last = self.known.shapes.len() + schema.extra.len() - 1;
-        Some((schema, ShapeId(last)))
+        let mut shapes = reader.shapes;
+        shapes.push(shape);
+        let last = ShapeId(start + shapes.len() - 1);
+        schema.comments = Some(Arc::new(Comment {
+            around,
+            start,
+            shapes,
+        }));
+        Some((schema, last))
     }
 
-    fn shape(&self, id: ShapeId) -> &Shape {
-        let known = &self.known.shapes;
-        known
-            .get(id.0)
-            .unwrap_or_else(|| &self.extra[id.0 - known.len()])
+    fn shape(&self, id: ShapeId) -> Option<&Shape> {
+        if let Some(known) = self.known.shapes.get(id.0) {
+            return Some(known);
+        }
+        let mut comment = self.comments.as_deref();
+        while let Some(one) = comment {
+            if let Some(at) = id.0.checked_sub(one.start) {
+                return one.shapes.get(at);
+            }
+            comment = one.around.as_deref();
+        }
+        None
     }
 
     pub(super) fn of_kind(&self, api_version: &str, kind: &str) -> Option<ShapeId> {
@@ -188,16 +213,16 @@ impl Schema {
     }
 
     pub(super) fn field(&self, shape: Option<ShapeId>, name: &str) -> Option<ShapeId> {
-        let shape = self.shape(shape?);
+        let shape = self.shape(shape?)?;
         shape.fields.get(name).copied().or(shape.others)
     }
 
     pub(super) fn elements(&self, shape: Option<ShapeId>) -> Option<ShapeId> {
-        self.shape(shape?).elements
+        self.shape(shape?)?.elements
     }
 
     pub(super) fn merged_by(&self, shape: Option<ShapeId>) -> Option<&[String]> {
-        self.shape(shape?).merged_by.as_deref()
+        self.shape(shape?)?.merged_by.as_deref()
     }
 }
 

@@ -109,10 +109,9 @@ pub(super) fn objects(schema: &Schema, target: Node, patch: Node) -> Result<Opti
     // kustomize goes through the fields by name, and the last change is what all show
     let mut changes = changes.into_inner();
     changes.sort_by(|(a, _), (b, _)| a.cmp(b));
-    if let Some(object) = &mut merged {
-        for (_, scalar) in &changes {
-            sharing::follow(object, scalar);
-        }
+    if let Some(Node::Mapping(object)) = &mut merged {
+        let changed: Vec<Scalar> = changes.into_iter().map(|(_, scalar)| scalar).collect();
+        sharing::follow(object, &changed);
     }
     Ok(merged)
 }
