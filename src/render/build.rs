@@ -267,6 +267,7 @@ impl Build {
             let at = |e| layer.place(e, "components", Some(i));
             let child = self.enter(layer, path, Kind::Component).map_err(at)?;
             all = self.accumulate(&child, all)?;
+            all.resources.check_unique().map_err(at)?;
         }
         self.transformers(layer, &mut all)?;
         all.vars

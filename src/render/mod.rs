@@ -73,6 +73,7 @@ mod scope;
 mod select;
 mod sharing;
 mod structured;
+mod structured_scalar;
 mod structured_yaml;
 mod transform;
 mod value_add;

@@ -63,7 +63,8 @@ impl<'a> JsonComments<'a> {
             .checked_sub(2)
             .and_then(|number| self.line(number));
         let is_alone = before.is_none_or(|line| !line.trim_start().starts_with('#'));
-        let is_above = column as u64 == start.column && comment.starts_with('#');
+        let in_column = u64::try_from(column).is_ok_and(|column| column == start.column);
+        let is_above = in_column && comment.starts_with('#');
         (is_above && is_alone).then_some(comment)
     }
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::super::fields::needs_quotes;
 use super::super::sharing;
 use super::directive::{self, Directive};
 use super::error::{Error, Problem};
@@ -155,7 +156,12 @@ pub(super) fn walk(
     }
     match old.or(new) {
         Some(Node::Mapping(_)) | None => mappings(place, target, patch),
-        Some(Node::Scalar(_)) => Ok(replace(patch)),
+        Some(Node::Scalar(_)) => {
+            if let (Some(Node::Scalar(scalar)), Patch::Missing | Patch::Same) = (target, &patch) {
+                quote(scalar);
+            }
+            Ok(replace(patch))
+        }
         Some(Node::Sequence(_)) if place.schema.merged_by(place.shape).is_some() => {
             list::merge(place, target, patch)
         }
@@ -176,6 +182,16 @@ fn replace(patch: Patch) -> Outcome {
     match patch {
         Patch::Missing | Patch::Same => Outcome::Kept,
         Patch::Value(node) => Outcome::Replaced(node),
+    }
+}
+
+/// A string that only its tag makes one gets quotes when a patch passes by, and what replaces it then
+/// has them too.
+fn quote(scalar: &mut Scalar) {
+    let is_tagged = scalar.style == Style::Plain && scalar.tag.as_deref() == Some("!!str");
+    if is_tagged && needs_quotes(&scalar.text) {
+        scalar.style = Style::DoubleQuoted;
+        scalar.tag = None;
     }
 }
 
