@@ -161,23 +161,6 @@ fn the_work_of_a_render_is_limited() {
 }
 
 #[test]
-fn the_bytes_of_all_files_are_counted() {
-    // behind the first document nothing is looked at, but it was read
-    let large = format!(
-        "namePrefix: a-\n---\n{}",
-        "#".repeat(limits::MAX_FILE_BYTES / 2)
-    );
-    let times = 2 * limits::MAX_TOTAL_BYTES / limits::MAX_FILE_BYTES + 1;
-    let bases = "- large\n".repeat(times);
-    let kustomization = format!("resources:\n{bases}");
-    let files = [
-        ("kustomization.yaml", kustomization.as_str()),
-        ("large/kustomization.yaml", &large),
-    ];
-    names_limit(&tree(files), &Options::default(), limits::MAX_TOTAL_BYTES);
-}
-
-#[test]
 fn objects_and_files_are_counted() {
     let large = CONFIG_MAP.replace("value", &"x".repeat(limits::MAX_OBJECT_BYTES));
     let kustomized = [
