@@ -111,7 +111,7 @@ pub(super) fn build(
     );
     let managed = options.managed_by_label || layer.file.asks_for("managedByLabel");
     for resource in resources.iter_mut() {
-        finish(resource, managed);
+        finish(resource, managed)?;
     }
     Ok((
         accumulated.resources.into_vec(),
@@ -138,7 +138,7 @@ fn conclude(
         let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
         local.is_none_or(|value| value == "false")
     });
-    sort(resources, &layer.file, options)
+    sort(resources, layer, options)
 }
 
 /// The kustomization file of a directory.
@@ -174,9 +174,11 @@ fn find(loader: &Loader<'_>) -> Result<Kustomization> {
     }
 }
 
-fn sort(resources: &mut Resources, file: &Kustomization, options: &Options) -> Result<()> {
-    let order = match (&file.sort_order, options.reorder) {
-        (Some(order), _) => order.clone(),
+fn sort(resources: &mut Resources, layer: &Layer<'_>, options: &Options) -> Result<()> {
+    let order = match (&layer.file.sort_options, options.reorder) {
+        (Some(order), _) => order
+            .order()
+            .map_err(|e| layer.place(e, "sortOptions", None))?,
         (None, Reorder::Legacy) => Order::Legacy(Ranks::default()),
         (None, Reorder::None) => Order::Fifo,
     };
@@ -212,7 +214,13 @@ const INTERNAL: &[&str] = &[
 ];
 
 /// Drops bookkeeping, and makes strings of all annotations.
-fn finish(resource: &mut Resource, managed: bool) {
+///
+/// # Errors
+/// Where transformers took its kind or name.
+fn finish(resource: &mut Resource, managed: bool) -> Result<()> {
+    resource
+        .check_named()
+        .map_err(|e| e.about(resource.id()).within(&resource.source.path))?;
     if managed {
         let mut labels = resource.metadata_map("labels");
         labels.retain(|(key, _)| key != "app.kubernetes.io/managed-by");
@@ -225,6 +233,7 @@ fn finish(resource: &mut Resource, managed: bool) {
     let mut annotations = resource.metadata_map("annotations");
     annotations.retain(|(key, _)| !INTERNAL.contains(&key.as_str()));
     set_metadata_map(&mut resource.object, "annotations", annotations);
+    Ok(())
 }
 
 impl Build {
@@ -258,6 +267,7 @@ impl Build {
             let at = |e| layer.place(e, "components", Some(i));
             let child = self.enter(layer, path, Kind::Component).map_err(at)?;
             all = self.accumulate(&child, all)?;
+            all.resources.check_unique().map_err(at)?;
         }
         self.transformers(layer, &mut all)?;
         all.vars

@@ -8,6 +8,7 @@ use super::kustomization::yaml_error;
 use super::limits::MAX_MERGED_ELEMENTS;
 use super::merge::{self, Schema};
 use super::meter::{Meter, Size};
+use super::sharing::Shares;
 use crate::error::Diagnostic;
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, read_first_document, resolve};
 
@@ -22,6 +23,8 @@ pub(super) struct Context {
     warnings: RefCell<Vec<Diagnostic>>,
     /// What the transformers have cost.
     pub meter: Meter,
+    /// The numbers of values that several fields share.
+    pub shares: Shares,
 }
 
 /// What `openapi` asks for.

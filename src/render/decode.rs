@@ -205,6 +205,24 @@ impl<'a> Record<'a> {
         self.as_text(value, || self.at(written))
     }
 
+    /// A text, empty where it is absent, that no number or boolean may stand for: parts of an identity
+    /// are never taken from other scalars.
+    pub fn strict_text(&self, key: &'static str) -> String {
+        match self.lookup(key) {
+            None => String::new(),
+            Some((_, Value::String(text))) => text.clone(),
+            Some((written, other)) => {
+                let message = format!("expected a text, found {}", type_name(other));
+                self.decoder.mistake(
+                    self.at(written),
+                    message,
+                    Some("put it in quotes".to_owned()),
+                );
+                String::new()
+            }
+        }
+    }
+
     fn as_text(&self, value: &Value, place: impl Fn() -> Vec<Step>) -> Option<String> {
         match value {
             Value::Null => Some(String::new()),

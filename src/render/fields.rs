@@ -64,6 +64,7 @@ pub(super) fn set_untyped(mapping: &mut Mapping, key: &str, value: &str) {
                 style,
                 tag: None,
                 line: old.line(),
+                shared: shared(old),
             });
         }
         None => mapping.push(Scalar::plain(key), plain_if_text(value)),
@@ -83,7 +84,12 @@ pub(super) fn set_string(mapping: &mut Mapping, key: &str, value: &str) {
 fn string_like(value: &str, old: &Node) -> Node {
     let mut scalar = plain_if_text(value);
     scalar.line = old.line();
+    scalar.shared = shared(old);
     Node::Scalar(scalar)
+}
+
+fn shared(node: &Node) -> u16 {
+    node.as_scalar().map_or(0, |scalar| scalar.shared)
 }
 
 /// Replaces the text of a scalar that is found in place, without a type of its own.
@@ -94,6 +100,7 @@ pub(super) fn replace_untyped(node: &mut Node, value: &str) {
         style,
         tag: None,
         line: node.line(),
+        shared: shared(node),
     });
 }
 

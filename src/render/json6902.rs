@@ -89,11 +89,12 @@ pub(super) fn patch(
     set_metadata_map(&mut object, "annotations", annotations);
     object.line = line;
     resource.object = object;
-    Ok(())
+    resource.check_named().map_err(|e| e.about(&id))
 }
 
-/// kustomize's bookkeeping is in the annotations by now, so that a patch finds them.
-fn ensure_annotations(object: &mut Mapping) {
+/// kustomize's bookkeeping is in the annotations by now, so that a patch finds them, and a field spec
+/// that makes none.
+pub(super) fn ensure_annotations(object: &mut Mapping) {
     let metadata = object.get_or_insert_with("metadata", || Mapping::new().into());
     if let Some(metadata) = metadata.as_mapping_mut() {
         let annotations = metadata.get_or_insert_with("annotations", || Mapping::new().into());

@@ -8,9 +8,11 @@ use super::config::FieldConfig;
 use super::context::Context;
 use super::error::Result;
 use super::fieldspec::{ByKind, FieldSpec, merge_all, merge_one};
+use super::json6902::ensure_annotations;
 use super::kustomization::LabelEntry;
 use super::meter::NODE_BYTES;
 use super::resources::Resources;
+use super::sharing;
 use super::walk::{Make, set_entry, visit_all};
 
 /// Sets labels or annotations.
@@ -26,13 +28,18 @@ impl Transformer for Entries {
         // each entry is looked for among the others
         let work = self.entries.len().saturating_mul(self.entries.len());
         meter.work(work.saturating_mul(resources.len()))?;
+        let shares: Vec<u16> = self.entries.iter().map(|_| context.shares.next()).collect();
         let mut by_kind = ByKind::new(&self.specs);
         for resource in resources.iter_mut_keeping_ids() {
             let specs = by_kind.of(resource.kind_ref());
-            for (key, value) in &self.entries {
+            if resource.trail.annotated {
+                ensure_annotations(&mut resource.object);
+            }
+            let mut changed = Vec::new();
+            for ((key, value), share) in self.entries.iter().zip(&shares) {
                 visit_all(&mut resource.object, &specs, Make::Mapping, &mut |node| {
                     meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
-                    set_entry(node, key, value)
+                    set_entry(node, key, value, *share, &mut changed)
                 })
                 .map_err(|e| {
                     e.about(resource.id())
@@ -40,6 +47,7 @@ impl Transformer for Entries {
                         .within(&resource.source.path)
                 })?;
             }
+            sharing::follow(&mut resource.object, &changed);
         }
         Ok(())
     }

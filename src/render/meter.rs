@@ -13,6 +13,9 @@ use crate::yaml::{Mapping, Node};
 /// About what a key or value takes in memory, without its text.
 pub(super) const NODE_BYTES: usize = 64;
 
+/// How many bytes of JSON are read in the time that a key or value takes.
+const BYTES_PER_STEP: usize = 8;
+
 /// About what a transformer with its field specs looks at in one object.
 const STEPS_PER_LOOK: usize = 20;
 
@@ -127,6 +130,11 @@ impl Size {
             self.leaf(key.len(), depth + 1);
             self.add(value, depth + 1);
         }
+        // a comment that is a schema is read each time
+        let comments = mapping.entries.iter().filter_map(|(key, _)| key.comment());
+        self.nodes += comments
+            .map(|json| json.len() / BYTES_PER_STEP)
+            .sum::<usize>();
     }
 
     fn add_value(&mut self, value: &Value, depth: usize) {

@@ -2,14 +2,15 @@
 
 use super::Transformer;
 use super::context::Context;
-use super::error::Result;
-use super::fields::{replace_untyped, text};
+use super::error::{Error, Result};
+use super::fields::{replace_untyped, text, type_name};
 use super::fieldspec::{ByKind, FieldSpec};
 use super::identity::KindRef;
 use super::meter::{Meter, NODE_BYTES};
 use super::resource::Resource;
 use super::resources::Resources;
 use super::walk::{Make, visit};
+use crate::yaml::Node;
 
 /// At which end of the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,10 @@ impl NameAffix {
                 continue;
             }
             visit(&mut resource.object, spec, Make::Scalar, &mut |node| {
+                if !matches!(node, Node::Scalar(_)) {
+                    let found = type_name(node);
+                    return Err(Error::failed(format!("a field for a name is {found}")));
+                }
                 // the name, and what is remembered of it
                 meter.grow(2 * (text(node).len() + self.text.len()) + NODE_BYTES)?;
                 let name = match self.end {

@@ -132,8 +132,10 @@ impl Namespace {
             None => Ok(()),
             Some(Node::Scalar(scalar)) if scalar.is_null() => Ok(()),
             Some(Node::Sequence(list)) => {
-                let mappings = list.items.iter_mut().filter_map(Node::as_mapping_mut);
-                for subject in mappings {
+                for item in &mut list.items {
+                    let Node::Mapping(subject) = item else {
+                        return Err(Error::failed("a subject is not a mapping"));
+                    };
                     if subject.get(key).map(text) == Some(wanted) {
                         self.set_field(subject);
                     }

@@ -13,6 +13,7 @@ use super::resource::{Resource, metadata_map, set_metadata_map};
 use super::resources::Resources;
 use super::select::{Matcher, Selector};
 use super::{json6902, manifest};
+use crate::yaml::Node;
 
 /// What patches objects: one entry of `patches`.
 #[derive(Debug)]
@@ -309,10 +310,19 @@ fn apply_to(
     }
     for index in selected {
         let api_version = resources.get(*index).gvk().api_version();
-        if !api_version.is_empty() {
+        if api_version.is_empty() {
+            patch.object.remove("apiVersion");
+        } else {
             set_untyped(&mut patch.object, "apiVersion", &api_version);
         }
-        resources.edit(*index, |r| merge(r, &patch, changes, context))?;
+        resources.edit(*index, |r| {
+            merge(r, &patch, changes, context)?;
+            // kustomize sets the object's in the patch, and so even none becomes one
+            if api_version.is_empty() && !r.deleted {
+                r.object.set("apiVersion", Node::plain(""));
+            }
+            Ok(())
+        })?;
     }
     if changes.name || changes.kind {
         resources.drop_deleted();

@@ -16,6 +16,7 @@ use super::patches::matches_maps;
 use super::resource::Resource;
 use super::resources::Resources;
 use super::select::{Matcher, Selector, pattern_steps};
+use super::sharing;
 use super::structured;
 use crate::object::Gvk;
 use crate::yaml::limits::DEPTH;
@@ -197,7 +198,7 @@ fn ids(resource: &Resource) -> Vec<Identity> {
 impl Transformer for Replacements {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
         for replacement in &self.0 {
-            let value = replacement.source.find(resources)?;
+            let (mut value, source) = replacement.source.find(resources)?;
             for target in &replacement.targets {
                 let places = match target.select.only_name() {
                     Some(name) => resources.with_any_name(name),
@@ -210,9 +211,21 @@ impl Transformer for Replacements {
                 context.meter.work(steps.sum())?;
                 for index in places {
                     if target.matches(resources.get(index)) {
-                        resources.edit(index, |resource| {
-                            copy(resource, &value, target, &context.meter)
-                        })?;
+                        // a source that is a target as well has the new value for all that follow
+                        let is_source = source == Some(index);
+                        let at_once = if is_source { 1 } else { target.paths.len() };
+                        for paths in target.paths.chunks(at_once.max(1)) {
+                            resources.edit(index, |resource| {
+                                copy(resource, &value, target, paths, &context.meter)
+                            })?;
+                            if let Some(now) = replacement
+                                .source
+                                .whole(resources.get(index))
+                                .filter(|_| is_source)
+                            {
+                                value = now.clone();
+                            }
+                        }
                     }
                 }
             }
@@ -226,9 +239,20 @@ impl Transformer for Replacements {
 }
 
 impl Value {
-    fn find(&self, resources: &mut Resources) -> Result<Node> {
+    /// The value as it is now in its object, where it is a whole field.
+    fn whole<'a>(&self, resource: &'a Resource) -> Option<&'a Node> {
+        match self {
+            Self::Field { source, path } if source.options.delimiter.is_empty() => {
+                lookup(&resource.object, path).ok().flatten()
+            }
+            _ => None,
+        }
+    }
+
+    /// The value, and the object that it is of.
+    fn find(&self, resources: &mut Resources) -> Result<(Node, Option<usize>)> {
         let (source, path) = match self {
-            Self::Literal(text) => return Ok(Node::plain(text)),
+            Self::Literal(text) => return Ok((Node::plain(text), None)),
             Self::Field { source, path } => (source, path),
         };
         let places = match source.selector.name.as_str() {
@@ -268,7 +292,8 @@ impl Value {
                     .about(resource.id()),
             );
         };
-        part(node, &source.options).map_err(|e| e.about(resource.id()))
+        let value = part(node, &source.options).map_err(|e| e.about(resource.id()))?;
+        Ok((value, Some(index)))
     }
 }
 
@@ -308,11 +333,17 @@ fn part(node: &Node, options: &FieldOptions) -> Result<Node> {
     }
 }
 
-fn copy(resource: &mut Resource, value: &Node, target: &Target, meter: &Meter) -> Result<()> {
+fn copy(
+    resource: &mut Resource,
+    value: &Node,
+    target: &Target,
+    paths: &[(String, Vec<String>)],
+    meter: &Meter,
+) -> Result<()> {
     let id = resource.id();
     let size = Size::of_object(&resource.object);
     let added = Size::of(value);
-    for (written, path) in &target.paths {
+    for (written, path) in paths {
         let queries = path.iter().filter(|part| part.contains('='));
         let queries = queries.map(|part| pattern_steps(part, size.text));
         meter.work(size.nodes + size.text / NODE_BYTES + queries.sum::<usize>())?;
@@ -332,7 +363,7 @@ fn copy(resource: &mut Resource, value: &Node, target: &Target, meter: &Meter) -
     let create = target.options.create.then(|| Create::like(value));
     let mut root = Node::Mapping(std::mem::take(&mut resource.object));
     let mut result = Ok(());
-    for (written, path) in &target.paths {
+    for (written, path) in paths {
         result = copy_one(&mut root, value, path, create, &target.options, &grow).map_err(|e| {
             e.hint(format!("in the field path `{written}` of a replacement"))
                 .about(&id)
@@ -358,10 +389,16 @@ fn copy_one(
     if structured::set(root, value, path, create, grow)? {
         return Ok(());
     }
+    let mut changed = Vec::new();
     let count = visit(root, path, create, &mut |node| {
         grow(node)?;
-        set(node, value, options)
+        set(node, value, options)?;
+        changed.extend(node.as_scalar().filter(|s| s.shared != 0).cloned());
+        Ok(())
     })?;
+    if let Node::Mapping(object) = root {
+        sharing::follow(object, &changed);
+    }
     if count == 0 {
         return Err(
             Error::failed("there is no such field in the target of a replacement")
@@ -376,6 +413,7 @@ fn set(node: &mut Node, value: &Node, options: &FieldOptions) -> Result<()> {
     let Node::Scalar(field) = node else {
         if options.delimiter.is_empty() {
             *node = value.clone();
+            sharing::unshare(node);
             return Ok(());
         }
         return Err(Error::failed("`delimiter` needs a scalar in the target"));

@@ -3,12 +3,12 @@
 use super::Transformer;
 use super::context::Context;
 use super::error::{Error, Result};
-use super::fields::type_name;
+use super::fields::{replace_untyped, type_name};
 use super::fieldspec::FieldSpec;
 use super::identity::is_selected;
 use super::resources::Resources;
 use super::walk::{Make, visit};
-use crate::yaml::{Node, Scalar};
+use crate::yaml::Node;
 
 /// Sets one count.
 #[derive(Debug)]
@@ -66,11 +66,14 @@ impl Replicas {
     fn set(&self, node: &mut Node) -> Result<()> {
         match node {
             Node::Scalar(old) => {
-                let number = Scalar::plain(self.count.to_string());
-                *node = Node::Scalar(Scalar {
-                    line: old.line,
-                    ..number
-                });
+                let count = self.count.to_string();
+                let is_made = old.line == 0 && old.text.is_empty();
+                if is_made {
+                    *node = Node::plain(count);
+                } else {
+                    // in quotes it stays a text
+                    replace_untyped(node, &count);
+                }
                 Ok(())
             }
             other => Err(Error::failed(format!(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::object::Gvk;
 use crate::yaml::{Mapping, Node, Text};
 
+use super::error::{Error, Result};
 use super::fields::{metadata_text, set_metadata_text, text};
 use super::identity::{Identity, Key, KindRef, effective_namespace};
 use super::provenance::Origin;
@@ -226,6 +227,21 @@ impl Resource {
             .chain([self.name()])
     }
 
+    /// Whether it still is an object: with a kind, and a name, which only lists need not have.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn check_named(&self) -> Result<()> {
+        let missing = match (self.kind(), self.name()) {
+            ("", _) => "kind",
+            (kind, "") if !kind.ends_with("List") => "metadata.name",
+            _ => return Ok(()),
+        };
+        Err(Error::failed(format!(
+            "a change leaves the object without `{missing}`"
+        )))
+    }
+
     /// Remembers the present identity, which is about to change.
     pub fn remember_id(&mut self) {
         let past = Past {
@@ -237,6 +253,11 @@ impl Resource {
         self.trail.past.reserve_exact(1);
         self.trail.past.push(past);
         self.trail.annotated = true;
+        // kustomize writes it into the annotations, all of which are set anew
+        let metadata = self.object.get_mut("metadata");
+        if let Some(annotations) = metadata.and_then(|m| m.get_mut("annotations")) {
+            super::sharing::unshare(annotations);
+        }
     }
 
     /// A label or annotation, as text.

@@ -284,3 +284,39 @@ fn duplicate(resource: &Resource) -> Error {
         .on_line(resource.source.line.unwrap_or(0))
         .within(&resource.source.path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::Source;
+    use crate::yaml::{Mapping, Node};
+
+    #[test]
+    fn objects_are_counted() {
+        let resource = |name: &str| {
+            let mut metadata = Mapping::new();
+            metadata.set("name", Node::string(name));
+            let mut object = Mapping::new();
+            object.set("metadata", metadata);
+            let source = Source {
+                path: "a.yaml".into(),
+                line: None,
+            };
+            Resource::new(object, source)
+        };
+        let mut resources = Resources {
+            list: (1..MAX_OBJECTS).map(|_| resource("many")).collect(),
+            ..Resources::default()
+        };
+        resources
+            .append(resource("last"))
+            .expect("as many as may be");
+        let error = resources
+            .append(resource("more"))
+            .expect_err("one too many");
+        assert!(
+            error.to_string().contains(&MAX_OBJECTS.to_string()),
+            "{error}"
+        );
+    }
+}

@@ -207,7 +207,14 @@ pub(super) fn compile(text: &str, pattern: &str) -> Result<Regex> {
         .size_limit(MAX_PATTERN_BYTES)
         .build()
         .map_err(|e| {
-            Error::failed(format!("`{text}` is no regular expression: {e}")).hint(
+            let problem = e.to_string();
+            if problem.contains("size limit") {
+                let what = format!(
+                    "a regular expression is larger than the limit of {MAX_PATTERN_BYTES} bytes"
+                );
+                return Error::new(Reason::LimitExceeded, what);
+            }
+            Error::failed(format!("`{text}` is no regular expression: {problem}")).hint(
                 "name and kind of a selector are regular expressions that match the whole text",
             )
         })

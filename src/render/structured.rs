@@ -3,10 +3,12 @@
 
 use super::error::{Error, Result};
 use super::field_path::{Create, visit};
-use super::fields::{is_string, needs_quotes, tag};
+use super::fields::tag;
 use super::go_json;
-use super::structured_yaml::write_document;
-use crate::yaml::{Duplicates, Node, Resolver, Scalar, Style, read_first_document, resolve};
+use super::structured_yaml::print_document;
+use crate::yaml::{
+    CommentLines, Duplicates, Node, Resolver, Scalar, Style, read_first_document, resolve,
+};
 
 /// Sets the value inside of a text. False where the path does not go into one, or where nothing was
 /// found in it: the ordinary way is tried then.
@@ -27,18 +29,11 @@ pub(super) fn set(
     let Ok(Some(mut tree)) = read_first_document(original.as_bytes()) else {
         return Ok(false);
     };
-    let mut edits = Vec::new();
     let mut refused = None;
     let count = visit(&mut tree, rest, create, &mut |node| {
         if let Err(error) = grow(node) {
             refused = Some(error);
             return Err(Error::failed("past a limit"));
-        }
-        if let (Node::Scalar(field), Node::Scalar(value)) = (&*node, value) {
-            edits.push(Edit {
-                old: field.clone(),
-                new: value.text.as_str().to_owned(),
-            });
         }
         match (&mut *node, value) {
             (Node::Scalar(field), Node::Scalar(value)) => set_text(field, &value.text),
@@ -53,70 +48,11 @@ pub(super) fn set(
     if !matches!(count, Ok(1..)) {
         return Ok(false);
     }
-    let complete = matches!(count, Ok(count) if count == edits.len());
-    let spliced = if complete {
-        splice(&original, &edits)
-    } else {
-        None
-    };
-    let Some(text) = spliced.or_else(|| printed(&tree, &original)) else {
+    let Some(text) = printed(&tree, &original) else {
         return Ok(false);
     };
     scalar.text = text.into();
     Ok(true)
-}
-
-/// One scalar of a text, and the text that it gets.
-struct Edit {
-    old: Scalar,
-    new: String,
-}
-
-/// YAML with comments, in which single scalars were changed in place: printing the tree would lose
-/// them. None where there are none, or a scalar cannot be found in the text.
-fn splice(original: &str, edits: &[Edit]) -> Option<String> {
-    let is_json = original.trim_start().starts_with(['{', '[']);
-    if is_json || !original.contains('#') {
-        return None;
-    }
-    let mut lines: Vec<String> = original.lines().map(str::to_owned).collect();
-    for Edit { old, new } in edits {
-        let line = lines.get_mut(usize::try_from(old.line).ok()?.checked_sub(1)?)?;
-        let (from, to) = match old.style {
-            Style::Plain => {
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-                let fits = !new.is_empty() && new.chars().all(is_plain) && !new.starts_with('-');
-                let quoted = is_string(old) && needs_quotes(new);
-                let to = if quoted {
-                    format!("\"{new}\"")
-                } else {
-                    new.clone()
-                };
-                fits.then_some((old.text.as_str().to_owned(), to))?
-            }
-            Style::DoubleQuoted => {
-                let json = |text: &str| serde_json::Value::String(text.to_owned()).to_string();
-                (json(&old.text), json(new))
-            }
-            Style::SingleQuoted => {
-                let single = |text: &str| format!("'{}'", text.replace('\'', "''"));
-                (single(&old.text), single(new))
-            }
-            Style::Literal | Style::Folded => return None,
-        };
-        let ends = |c: Option<char>| c.is_none_or(|c| " ,:[]{}".contains(c));
-        let place = line
-            .rmatch_indices(&from)
-            .map(|(place, _)| place)
-            .find(|place| {
-                let (before, after) = (&line[..*place], &line[place + from.len()..]);
-                !before.contains(" #")
-                    && ends(before.chars().next_back())
-                    && ends(after.chars().next())
-            })?;
-        line.replace_range(place..place + from.len(), &to);
-    }
-    Some(lines.join("\n").trim().to_owned())
 }
 
 /// The first scalar on the way of a path that does not end there, and the rest of the path.
@@ -170,9 +106,8 @@ fn printed(tree: &Node, original: &str) -> Option<String> {
         };
         return Some(print(&value));
     }
-    let mut out = String::new();
-    write_document(tree, &mut out);
-    Some(out.trim().to_owned())
+    let comments = CommentLines::of(original);
+    Some(print_document(tree, comments.as_ref()).trim().to_owned())
 }
 
 /// Sets the text of a field, which keeps its type: in quotes where that is a string, with its tag

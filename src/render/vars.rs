@@ -14,6 +14,7 @@ use super::kustomization::VarEntry;
 use super::limits::MAX_OBJECT_BYTES;
 use super::meter::Meter;
 use super::resources::Resources;
+use super::sharing;
 use super::walk::{Make, visit_all};
 use crate::yaml::{Node, Resolver, Scalar, resolve_scalar};
 
@@ -96,10 +97,13 @@ impl Vars {
         let mut by_kind = ByKind::new(specs);
         for resource in resources.iter_mut() {
             let specs = by_kind.of(resource.kind_ref());
-            visit_all(&mut resource.object, &specs, Make::Nothing, &mut |node| {
-                replace(node, &values, meter)
-            })
-            .map_err(|e| {
+            let mut changed = Vec::new();
+            let object = &mut resource.object;
+            let done = visit_all(object, &specs, Make::Nothing, &mut |node| {
+                replace(node, &values, meter, &mut changed)
+            });
+            sharing::follow(object, &changed);
+            done.map_err(|e| {
                 e.about(resource.id())
                     .on_line(resource.source.line.unwrap_or(0))
                     .within(&resource.source.path)
@@ -149,17 +153,22 @@ fn value_of(node: &Node) -> Value {
     }
 }
 
-fn replace(node: &mut Node, values: &BTreeMap<String, Value>, meter: &Meter) -> Result<()> {
+fn replace(
+    node: &mut Node,
+    values: &BTreeMap<String, Value>,
+    meter: &Meter,
+    changed: &mut Vec<Scalar>,
+) -> Result<()> {
     match node {
         Node::Scalar(_) => {
-            replace_scalar(node, values, meter)?;
+            replace_scalar(node, values, meter, changed)?;
             Ok(())
         }
         Node::Mapping(mapping) => mapping
             .iter_mut()
-            .try_for_each(|(_, value)| replace_scalar(value, values, meter).map(drop)),
+            .try_for_each(|(_, value)| replace_scalar(value, values, meter, changed).map(drop)),
         Node::Sequence(list) => list.items.iter_mut().try_for_each(|item| {
-            if replace_scalar(item, values, meter)? {
+            if replace_scalar(item, values, meter, changed)? {
                 Ok(())
             } else {
                 Err(Error::failed(format!(
@@ -179,6 +188,7 @@ fn replace_scalar(
     node: &mut Node,
     values: &BTreeMap<String, Value>,
     meter: &Meter,
+    changed: &mut Vec<Scalar>,
 ) -> Result<bool> {
     let Node::Scalar(scalar) = node else {
         return Ok(false);
@@ -187,7 +197,7 @@ fn replace_scalar(
         return Ok(false);
     }
     if scalar.text.contains('$') {
-        let line = scalar.line;
+        let (line, shared) = (scalar.line, scalar.shared);
         let Some(expanded) = expand(&scalar.text, values, MAX_OBJECT_BYTES) else {
             return Err(Error::new(
                 Reason::LimitExceeded,
@@ -200,14 +210,19 @@ fn replace_scalar(
         *scalar = match expanded {
             Value::String(text) => Scalar {
                 line,
+                shared,
                 ..super::fields::plain_if_text(&text)
             },
             other => Scalar {
                 line,
+                shared,
                 ..Scalar::plain(other.to_string())
             },
         };
         meter.grow(scalar.text.len())?;
+        if shared != 0 {
+            changed.push(scalar.clone());
+        }
     }
     Ok(true)
 }

@@ -4,7 +4,7 @@ use super::error::{Error, Reason, Result};
 use super::fields::type_name;
 use super::fieldspec::FieldSpec;
 use super::limits::MAX_PATH_ELEMENTS;
-use crate::yaml::{Mapping, Node, Sequence};
+use crate::yaml::{Mapping, Node, Scalar, Sequence};
 
 /// What a field becomes that is missing and asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +85,28 @@ fn walk(node: &mut Node, path: &[String], make: Make, set: Setter<'_>) -> Result
     }
 }
 
+/// Whether kustomize takes a name for the place of a list element: it looks into lists on its own, and
+/// then finds none.
+fn is_list_step(name: &str) -> bool {
+    let starts = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '*' | '[');
+    if !name.starts_with(starts) {
+        return false;
+    }
+    let is_query = name.starts_with('[') && name.ends_with(']');
+    is_query || matches!(name, "-" | "*") || name.parse::<i64>().is_ok()
+}
+
 fn into_mapping(mapping: &mut Mapping, path: &[String], make: Make, set: Setter<'_>) -> Result<()> {
     let (segment, rest) = path.split_first().expect("a path has at least one segment");
     let name = segment.strip_suffix("[]").unwrap_or(segment);
     let demands_list = name.len() != segment.len();
     if name.is_empty() {
         return Err(Error::failed("a field path has an empty name"));
+    }
+    if is_list_step(name) {
+        return Err(Error::failed(format!(
+            "`{name}` looks for a list in a mapping"
+        )));
     }
     let made = match (make, demands_list) {
         (Make::Nothing, _) => None,
@@ -119,14 +135,27 @@ fn into_mapping(mapping: &mut Mapping, path: &[String], make: Make, set: Setter<
     walk(field, rest, make, set)
 }
 
-/// Sets an entry of a mapping to a string.
+/// Sets an entry of a mapping to a string. A new one shares its value with those of the same number;
+/// one that was shared with other fields before is told to `changed`.
 ///
 /// # Errors
 /// Where the node is no mapping.
-pub(super) fn set_entry(node: &mut Node, key: &str, value: &str) -> Result<()> {
+pub(super) fn set_entry(
+    node: &mut Node,
+    key: &str,
+    value: &str,
+    share: u16,
+    changed: &mut Vec<Scalar>,
+) -> Result<()> {
     match node {
         Node::Mapping(mapping) => {
+            let is_new = !mapping.contains(key);
             super::fields::set_string(mapping, key, value);
+            match mapping.get_mut(key).and_then(Node::as_scalar_mut) {
+                Some(scalar) if is_new => scalar.shared = share,
+                Some(scalar) if scalar.shared != 0 => changed.push(scalar.clone()),
+                _ => {}
+            }
             Ok(())
         }
         Node::Scalar(scalar) if scalar.is_null() => Ok(()),

@@ -6,6 +6,7 @@ use libyaml_safer::{
     Encoding, ErrorKind, Event, EventData, MappingStyle, Mark, Parser, ScalarStyle, SequenceStyle,
 };
 
+use super::comments::JsonComments;
 use super::{Error, Mapping, Node, Scalar, Sequence, Style, Tag, Text, limits};
 
 /// Builds the tree of one document.
@@ -24,6 +25,9 @@ pub(super) struct Builder<'a> {
     /// The entries of the open mappings, the innermost last: a finished one gets a list of its exact
     /// size.
     entries: Vec<(Scalar, Node)>,
+    comments: Option<JsonComments<'a>>,
+    /// Where the last event ended.
+    end: Mark,
     spent: &'a mut Spent,
 }
 
@@ -59,8 +63,16 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             has_alias: text.contains('*'),
             entries: Vec::new(),
+            comments: None,
+            end: Mark::default(),
             spent,
         }
+    }
+
+    /// Keeps comments that are JSON with the keys that they stand beside.
+    pub(super) fn with_comments(mut self) -> Self {
+        self.comments = JsonComments::of(self.text);
+        self
     }
 
     /// The document; `None` if there is none.
@@ -90,7 +102,9 @@ impl<'a> Builder<'a> {
     }
 
     fn next(&mut self) -> Result<Event, Error> {
-        self.parser.parse().map_err(|error| self.error(&error))
+        let event = self.parser.parse().map_err(|error| self.error(&error))?;
+        self.end = event.end_mark;
+        Ok(event)
     }
 
     fn error(&self, error: &libyaml_safer::Error) -> Error {
@@ -146,6 +160,7 @@ impl<'a> Builder<'a> {
                     style: style_of(style),
                     tag,
                     line,
+                    shared: 0,
                 };
                 self.anchored(anchor, |_| Ok(scalar.into()))
             }
@@ -207,11 +222,21 @@ impl<'a> Builder<'a> {
                 return Ok(mapping);
             }
             let line = self.line_of(event.start_mark);
-            let Node::Scalar(key) = self.node(event, depth + 1)? else {
+            let key_marks = (event.start_mark, event.end_mark);
+            let Node::Scalar(mut key) = self.node(event, depth + 1)? else {
                 return Err(Error::new(line, "a list or mapping cannot be a key"));
             };
             let value = self.next()?;
+            let value_start = value.start_mark;
             let value = self.node(value, depth + 1)?;
+            if let Some(comments) = self
+                .comments
+                .as_ref()
+                .filter(|_| !flow && key.tag.is_none())
+            {
+                let comment = comments.beside(key_marks, &value, (value_start, self.end));
+                key.tag = comment.map(|json| format!("#{json}").as_str().into());
+            }
             if !is_merge(&key) {
                 self.entries.push((key, value));
             } else if merge.replace(value).is_some() {

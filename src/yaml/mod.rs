@@ -5,6 +5,8 @@
 //! `kustomize build` does.
 
 mod build;
+mod comment_lines;
+mod comments;
 mod emit;
 mod error;
 pub mod limits;
@@ -17,10 +19,12 @@ mod scalar;
 mod text;
 mod time;
 
+pub use comment_lines::{CommentLines, Gap};
 pub use emit::{SEPARATOR, emit, emit_documents, to_string};
 pub use error::Error;
 pub use node::{Mapping, Node, Scalar, Sequence, Style};
 pub use read::{read_documents, read_first_document};
+pub use refold::printed_lines;
 pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar};
 pub use scalar::is_surely_text;
 pub use text::{Tag, Text};

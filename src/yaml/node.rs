@@ -41,10 +41,14 @@ pub struct Scalar {
     pub text: Text,
     /// How it was written.
     pub style: Style,
-    /// An explicit tag, in its short form: `!!str`, `!!binary`, `!custom`.
+    /// An explicit tag, in its short form: `!!str`, `!!binary`, `!custom`. Of a key, instead, the
+    /// comment beside it where that is JSON: see [`comment`](Self::comment).
     pub tag: Option<Tag>,
     /// Where it starts, from 1; 0 for one that was not read from a file.
     pub line: u32,
+    /// The number that it has in common with fields of its object that change with it; 0 for one
+    /// that stands alone, as nearly all do.
+    pub shared: u16,
 }
 
 /// A list.
@@ -75,8 +79,7 @@ impl Scalar {
         Self {
             text: text.into(),
             style: Style::DoubleQuoted,
-            tag: None,
-            line: 0,
+            ..Self::default()
         }
     }
 
@@ -88,9 +91,20 @@ impl Scalar {
         }
     }
 
+    /// The explicit tag.
+    pub fn explicit_tag(&self) -> Option<&str> {
+        self.tag.as_deref().filter(|tag| !tag.starts_with('#'))
+    }
+
+    /// The comment beside a key, without its `#`, where it is a JSON object: kustomize reads the
+    /// schema of the key's value from it. It takes the room of a tag, which hardly any key has.
+    pub fn comment(&self) -> Option<&str> {
+        self.tag.as_deref()?.strip_prefix('#')
+    }
+
     /// True for `null`, `~` and nothing at all, unquoted.
     pub fn is_null(&self) -> bool {
-        match self.tag.as_deref() {
+        match self.explicit_tag() {
             None => {
                 self.style == Style::Plain
                     && matches!(

@@ -111,6 +111,9 @@ fn document_at(
     // libyaml-safer is known to panic on a few malformed inputs; it has no state to corrupt.
     let read = catch_unwind(AssertUnwindSafe(|| {
         let mut builder = Builder::new(&text, line, added, spent);
+        if ends {
+            builder = builder.with_comments();
+        }
         let node = builder.document()?;
         if ends {
             builder.look_behind()?;

@@ -26,8 +26,8 @@ fn fits_block(text: &str) -> bool {
     !text.ends_with(' ') && !text.contains(" \n") && text.chars().all(simple)
 }
 
-/// The lines as they are printed, without indentation.
-fn print(text: &str) -> String {
+/// The lines of a folded scalar as they are printed, without indentation.
+pub fn printed_lines(text: &str) -> String {
     let mut printed = String::with_capacity(text.len() + 16);
     // The printer looks here for a blank after a break, not where it is about to print one.
     let blank_start = text.trim_start_matches('\n').starts_with([' ', '\t', '\n']);
@@ -53,7 +53,7 @@ fn print(text: &str) -> String {
 
 /// The printed lines as they are read.
 fn read(text: &str) -> String {
-    let printed = print(text);
+    let printed = printed_lines(text);
     let content = printed.trim_end_matches('\n');
     let breaks = printed.len() - content.len();
     let mut folded = String::with_capacity(printed.len());

@@ -235,10 +235,14 @@ impl Walk {
 /// as it is written, and a string everywhere else.
 fn kustomize_key(key: &Scalar, top: bool) -> Result<Cow<'_, str>, Error> {
     let name = || text(&key.text, key.line, Resolver::Kustomize);
-    if key.tag.is_none() && key.style != Style::Plain {
+    if key.explicit_tag().is_none() && key.style != Style::Plain {
         return name();
     }
-    let kind = match (key.tag.as_deref(), meaning(&key.text, Rules::V1_2)) {
+    // `? ` with nothing behind it is a string of no characters
+    if key.text.is_empty() && key.explicit_tag().is_none() {
+        return name();
+    }
+    let kind = match (key.explicit_tag(), meaning(&key.text, Rules::V1_2)) {
         (Some("!!binary"), _) if top => {
             return binary(key, Resolver::Kustomize).map(Cow::Owned);
         }
@@ -260,7 +264,7 @@ fn kustomize_key(key: &Scalar, top: bool) -> Result<Cow<'_, str>, Error> {
 
 /// A key as sigs.k8s.io/yaml makes it: whatever it is, turned into text.
 fn kubectl_key(key: &Scalar) -> Result<Cow<'_, str>, Error> {
-    if key.tag.is_none() {
+    if key.explicit_tag().is_none() {
         let kind = if key.style == Style::Plain {
             meaning(&key.text, Rules::V1_1)
         } else {

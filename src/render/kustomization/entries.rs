@@ -99,9 +99,9 @@ pub(in super::super) fn field_spec(record: &Record<'_>) -> FieldSpec {
 /// Reads group, version and kind.
 pub(in super::super) fn gvk(record: &Record<'_>) -> Gvk {
     Gvk {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
+        group: record.strict_text("group"),
+        version: record.strict_text("version"),
+        kind: record.strict_text("kind"),
     }
 }
 
@@ -131,11 +131,11 @@ impl PatchEntry {
 /// Reads a selector.
 pub(in super::super) fn selector(record: &Record<'_>) -> Selector {
     Selector {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
-        name: record.text("name"),
-        namespace: record.text("namespace"),
+        group: record.strict_text("group"),
+        version: record.strict_text("version"),
+        kind: record.strict_text("kind"),
+        name: record.strict_text("name"),
+        namespace: record.strict_text("namespace"),
         annotation_selector: record.text("annotationSelector"),
         label_selector: record.text("labelSelector"),
     }
@@ -187,11 +187,11 @@ impl ReplacementEntry {
 /// A source is found by its identity alone.
 fn identity_selector(record: &Record<'_>) -> Selector {
     Selector {
-        group: record.text("group"),
-        version: record.text("version"),
-        kind: record.text("kind"),
-        name: record.text("name"),
-        namespace: record.text("namespace"),
+        group: record.strict_text("group"),
+        version: record.strict_text("version"),
+        kind: record.strict_text("kind"),
+        name: record.strict_text("name"),
+        namespace: record.strict_text("namespace"),
         ..Selector::default()
     }
 }

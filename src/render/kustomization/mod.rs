@@ -64,7 +64,7 @@ pub(super) struct Kustomization {
     pub images: Vec<ImageChange>,
     pub replacements: Vec<ReplacementEntry>,
     pub vars: Vec<VarEntry>,
-    pub sort_order: Option<Order>,
+    pub sort_options: Option<SortOptions>,
     pub build_metadata: Vec<String>,
     /// The path of the file in the repository.
     pub path: String,
@@ -112,7 +112,14 @@ impl Kustomization {
 
     fn fill(&mut self, record: &Record<'_>) {
         self.kind = type_meta(record);
-        record.value("metadata");
+        if let Some(metadata) = record.record("metadata", "metadata") {
+            // of no use, but a mistake in it is one
+            metadata.text("name");
+            metadata.text("namespace");
+            metadata.text_map("labels");
+            metadata.text_map("annotations");
+            metadata.finish();
+        }
         self.resources = record.texts("resources");
         self.resources.extend(record.texts("bases"));
         self.components = record.texts("components");
@@ -151,10 +158,10 @@ impl Kustomization {
             .extend(record.records("imageTags", "image", image));
         self.replacements = record.records("replacements", "replacement", ReplacementEntry::read);
         self.vars = record.records("vars", "var", VarEntry::read);
-        self.sort_order = record.record("sortOptions", "sortOptions").map(|r| {
-            let order = sort_order(&r);
+        self.sort_options = record.record("sortOptions", "sortOptions").map(|r| {
+            let options = SortOptions::read(&r);
             r.finish();
-            order
+            options
         });
         self.build_metadata = record.texts("buildMetadata");
         refuse_charts(record);
@@ -275,29 +282,42 @@ fn type_meta(record: &Record<'_>) -> Kind {
     meant
 }
 
-fn sort_order(record: &Record<'_>) -> Order {
-    let order = record.text("order");
-    let lists = record
-        .record("legacySortOptions", "legacySortOptions")
-        .map(|r| {
+/// `sortOptions`, as it is written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct SortOptions {
+    order: String,
+    /// First and last kinds of `legacySortOptions`.
+    lists: Option<(Vec<String>, Vec<String>)>,
+}
+
+impl SortOptions {
+    fn read(record: &Record<'_>) -> Self {
+        let order = record.text("order");
+        let lists = record.record("legacySortOptions", "legacySortOptions");
+        let lists = lists.map(|r| {
             let lists = (r.texts("orderFirst"), r.texts("orderLast"));
             r.finish();
             lists
         });
-    match (order.as_str(), lists) {
-        ("legacy", Some((first, last))) => Order::Legacy(Ranks::new(&first, &last)),
-        ("legacy", None) => Order::Legacy(Ranks::default()),
-        ("fifo", None) => Order::Fifo,
-        ("fifo", Some(_)) => {
-            record.mistake("`legacySortOptions` is set, but the order is `fifo`", None);
-            Order::Fifo
-        }
-        _ => {
-            record.mistake(
-                format!("the order is `{order}`"),
-                Some("write `fifo` or `legacy`"),
-            );
-            Order::Fifo
+        Self { order, lists }
+    }
+
+    /// The order that they mean. Only those of the kustomization that is built are looked at.
+    ///
+    /// # Errors
+    /// On an unknown order, and lists for one that has none.
+    pub fn order(&self) -> Result<Order> {
+        match (self.order.as_str(), &self.lists) {
+            ("legacy", Some((first, last))) => Ok(Order::Legacy(Ranks::new(first, last))),
+            ("legacy", None) => Ok(Order::Legacy(Ranks::default())),
+            ("fifo", None) => Ok(Order::Fifo),
+            ("fifo", Some(_)) => Err(Error::failed(
+                "`legacySortOptions` is set, but the order is `fifo`",
+            )),
+            (order, _) => {
+                Err(Error::failed(format!("the order is `{order}`"))
+                    .hint("write `fifo` or `legacy`"))
+            }
         }
     }
 }

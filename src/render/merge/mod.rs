@@ -9,6 +9,7 @@
 //! object loses duplicates even when no patch touches it. Directives other than `$patch` stay in
 //! the output. They differ from those of the API server.
 
+mod definition;
 mod directive;
 mod error;
 mod list;

@@ -3,8 +3,11 @@
 //! Lists of unknown kinds are replaced, as kustomize does; nothing is guessed from the elements.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value;
+
+use super::definition::{self, Definitions};
 
 /// Written by `scripts/merge-keys.sh`.
 const BUILTIN: &str = include_str!("builtin.txt");
@@ -12,57 +15,49 @@ const BUILTIN: &str = include_str!("builtin.txt");
 /// Merge keys of kinds. Immutable, and cheap enough to make once per render.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schema {
+    known: Arc<Known>,
+    /// Shapes of the comments on the way to what is being merged.
+    comments: Option<Arc<Comment>>,
+}
+
+/// The shapes of one comment, and of those around it. Nothing is copied on the way down: a file may
+/// have many comments, and long ones.
+#[derive(Debug, PartialEq, Eq)]
+struct Comment {
+    around: Option<Arc<Comment>>,
+    /// The number of the first shape: they follow those that are known, and those around.
+    start: usize,
+    shapes: Vec<Shape>,
+}
+
+/// The types of one document.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Known {
     shapes: Vec<Shape>,
     /// The shape of an object, by `apiVersion` and `kind`.
     kinds: BTreeMap<(String, String), ShapeId>,
+    /// The shapes of types, by their names in the document.
+    types: BTreeMap<String, ShapeId>,
 }
 
 /// The place of a shape in its [`Schema`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ShapeId(usize);
+pub(super) struct ShapeId(pub(super) usize);
 
 /// What is known of one value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Shape {
-    fields: BTreeMap<String, ShapeId>,
+    pub(super) fields: BTreeMap<String, ShapeId>,
     /// Of the values of all other fields.
-    others: Option<ShapeId>,
+    pub(super) others: Option<ShapeId>,
     /// Of the elements of a list.
-    elements: Option<ShapeId>,
+    pub(super) elements: Option<ShapeId>,
     /// The merge keys of a list that is merged; empty for a list that is merged as a set. None for
     /// a list that is replaced.
-    merged_by: Option<Vec<String>>,
+    pub(super) merged_by: Option<Vec<String>>,
 }
 
-impl Schema {
-    /// The built-in kinds of Kubernetes 1.21, the only version that kustomize 5.8 carries.
-    pub fn builtin() -> Self {
-        let mut schema = Self::default();
-        // A type is a shape of its own number; shapes of lists and maps come after all types.
-        let types = BUILTIN
-            .lines()
-            .filter(|line| line.starts_with("type "))
-            .count();
-        schema.shapes.resize(types, Shape::default());
-        let mut current = 0;
-        for line in BUILTIN.lines() {
-            let words: Vec<&str> = line.split(' ').collect();
-            match words.as_slice() {
-                ["type", number, _] => current = number.parse().unwrap_or(current),
-                ["kind", api_version, kind, number] => {
-                    if let Ok(number) = number.parse() {
-                        let key = ((*api_version).to_owned(), (*kind).to_owned());
-                        schema.kinds.insert(key, ShapeId(number));
-                    }
-                }
-                ["", field, target] => schema.add_builtin(current, field, target, None),
-                ["", field, target, keys] => schema.add_builtin(current, field, target, Some(keys)),
-                _ => {}
-            }
-        }
-        schema
-    }
-
+impl Known {
     fn add_builtin(&mut self, owner: usize, field: &str, target: &str, keys: Option<&str>) {
         let number = target.trim_start_matches(['[', ']', '{', '}']);
         let inner = number.parse().ok().map(ShapeId);
@@ -93,25 +88,69 @@ impl Schema {
         self.shapes.push(shape);
         ShapeId(self.shapes.len() - 1)
     }
+}
+
+impl From<Known> for Schema {
+    fn from(known: Known) -> Self {
+        Self {
+            known: Arc::new(known),
+            comments: None,
+        }
+    }
+}
+
+impl Schema {
+    /// The built-in kinds of Kubernetes 1.21, the only version that kustomize 5.8 carries.
+    pub fn builtin() -> Self {
+        let mut known = Known::default();
+        // A type is a shape of its own number; shapes of lists and maps come after all types.
+        let types = BUILTIN
+            .lines()
+            .filter(|line| line.starts_with("type "))
+            .count();
+        known.shapes.resize(types, Shape::default());
+        let mut current = 0;
+        for line in BUILTIN.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            match words.as_slice() {
+                ["type", number, name] => {
+                    current = number.parse().unwrap_or(current);
+                    known.types.insert((*name).to_owned(), ShapeId(current));
+                }
+                ["kind", api_version, kind, number] => {
+                    if let Ok(number) = number.parse() {
+                        let key = ((*api_version).to_owned(), (*kind).to_owned());
+                        known.kinds.insert(key, ShapeId(number));
+                    }
+                }
+                ["", field, target] => known.add_builtin(current, field, target, None),
+                ["", field, target, keys] => known.add_builtin(current, field, target, Some(keys)),
+                _ => {}
+            }
+        }
+        known.into()
+    }
 
     /// The schema that `openapi: {path: …}` names, which replaces the built-in one: an OpenAPI v2
     /// document, of which `definitions` counts.
     pub fn from_openapi(document: &Value) -> Self {
-        let mut schema = Self::default();
+        let mut known = Known::default();
         let no_definitions = serde_json::Map::new();
         let definitions = document
             .get("definitions")
             .and_then(Value::as_object)
             .unwrap_or(&no_definitions);
-        let numbers: BTreeMap<&str, ShapeId> = definitions
-            .keys()
-            .enumerate()
-            .map(|(at, name)| (name.as_str(), ShapeId(at)))
+        let names = definitions.keys().enumerate();
+        known.types = names
+            .map(|(at, name)| (name.clone(), ShapeId(at)))
             .collect();
-        schema.shapes.resize(definitions.len(), Shape::default());
+        known.shapes.resize(definitions.len(), Shape::default());
         for (name, definition) in definitions {
-            let shape = schema.shape_of(definition, &numbers, 0);
-            schema.shapes[numbers[name.as_str()].0] = shape;
+            let mut reader = Definitions::new(&known.types, known.shapes.len());
+            let shape = reader.shape_of(definition, 0);
+            known.shapes.append(&mut reader.shapes);
+            let number = known.types[name];
+            known.shapes[number.0] = shape;
             let kinds = definition.get("x-kubernetes-group-version-kind");
             for kind in kinds.and_then(Value::as_array).into_iter().flatten() {
                 let text = |key: &str| kind.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -120,94 +159,71 @@ impl Schema {
                     group => format!("{group}/{}", text("version")),
                 };
                 let key = (api_version, text("kind").to_owned());
-                schema.kinds.insert(key, numbers[name.as_str()]);
+                known.kinds.insert(key, number);
             }
         }
-        schema
+        known.into()
     }
 
-    fn shape_of(
-        &mut self,
-        definition: &Value,
-        numbers: &BTreeMap<&str, ShapeId>,
-        depth: usize,
-    ) -> Shape {
-        // YAML that is nested deeper is refused when it is read.
-        if depth > crate::yaml::limits::DEPTH {
-            return Shape::default();
+    /// The shape that a comment beside a field gives its value, with the schema that knows it. None
+    /// for a comment that says nothing.
+    pub(super) fn with_comment(&self, json: &str) -> Option<(Self, ShapeId)> {
+        let comment = definition::of_comment(json)?;
+        let mut schema = self.clone();
+        let reference = comment.get("$ref").and_then(Value::as_str);
+        if let Some(known) = reference.and_then(|name| definition::named(name, &self.known.types)) {
+            return Some((schema, known));
         }
-        let follow = |schema: &mut Self, inner: &Value| -> Option<ShapeId> {
-            if let Some(reference) = inner.get("$ref") {
-                let name = reference.as_str()?.rsplit('/').next()?;
-                return numbers.get(name).copied();
+        let around = schema.comments.take();
+        let start = around
+            .as_ref()
+            .map_or(self.known.shapes.len(), |c| c.start + c.shapes.len());
+        let mut reader = Definitions::new(&self.known.types, start);
+        let shape = reader.shape_of(&comment, 0);
+        let mut shapes = reader.shapes;
+        shapes.push(shape);
+        let last = ShapeId(start + shapes.len() - 1);
+        schema.comments = Some(Arc::new(Comment {
+            around,
+            start,
+            shapes,
+        }));
+        Some((schema, last))
+    }
+
+    fn shape(&self, id: ShapeId) -> Option<&Shape> {
+        if let Some(known) = self.known.shapes.get(id.0) {
+            return Some(known);
+        }
+        let mut comment = self.comments.as_deref();
+        while let Some(one) = comment {
+            if let Some(at) = id.0.checked_sub(one.start) {
+                return one.shapes.get(at);
             }
-            let shape = schema.shape_of(inner, numbers, depth + 1);
-            Some(schema.add(shape))
-        };
-        let mut shape = Shape::default();
-        for (field, inner) in definition
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
-            if let Some(id) = follow(self, inner) {
-                shape.fields.insert(field.clone(), id);
-            }
+            comment = one.around.as_deref();
         }
-        if let Some(inner) = definition
-            .get("additionalProperties")
-            .filter(|v| v.is_object())
-        {
-            shape.others = follow(self, inner);
-        }
-        let is_list = match definition.get("type") {
-            Some(Value::Array(types)) => types.len() == 1 && types[0] == "array",
-            Some(one) => one == "array",
-            None => false,
-        };
-        if is_list && let Some(items) = definition.get("items").filter(|v| v.is_object()) {
-            shape.elements = follow(self, items);
-        }
-        shape.merged_by = merge_keys(definition);
-        shape
+        None
     }
 
     pub(super) fn of_kind(&self, api_version: &str, kind: &str) -> Option<ShapeId> {
-        self.kinds
+        self.known
+            .kinds
             .get(&(api_version.to_owned(), kind.to_owned()))
             .copied()
     }
 
     pub(super) fn field(&self, shape: Option<ShapeId>, name: &str) -> Option<ShapeId> {
-        let shape = &self.shapes[shape?.0];
+        let shape = self.shape(shape?)?;
         shape.fields.get(name).copied().or(shape.others)
     }
 
     pub(super) fn elements(&self, shape: Option<ShapeId>) -> Option<ShapeId> {
-        self.shapes[shape?.0].elements
+        self.shape(shape?)?.elements
     }
 
     pub(super) fn merged_by(&self, shape: Option<ShapeId>) -> Option<&[String]> {
-        self.shapes[shape?.0].merged_by.as_deref()
+        self.shape(shape?)?.merged_by.as_deref()
     }
-}
-
-/// The keys of a list whose patch strategy is `merge`: those of the list type, which may be
-/// several, before the one patch merge key.
-fn merge_keys(definition: &Value) -> Option<Vec<String>> {
-    let strategy = definition.get("x-kubernetes-patch-strategy")?.as_str()?;
-    if !strategy.split(',').any(|word| word == "merge") {
-        return None;
-    }
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    if let Some(Value::Array(keys)) = definition.get("x-kubernetes-list-map-keys") {
-        return Some(keys.iter().filter_map(text).collect());
-    }
-    let key = definition
-        .get("x-kubernetes-patch-merge-key")
-        .and_then(text);
-    Some(key.into_iter().collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! The walk over an object and its patch: mappings and scalars.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::super::fields::needs_quotes;
+use super::super::sharing;
 use super::directive::{self, Directive};
 use super::error::{Error, Problem};
 use super::list;
@@ -31,11 +34,15 @@ pub(super) enum Outcome {
     Cleared,
 }
 
+/// The scalars that were replaced and that other fields share, with their places.
+type Changes = Vec<(Vec<String>, Scalar)>;
+
 /// Where the walk is, for errors, and what it knows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) schema: &'a Schema,
     pub(super) shape: Option<ShapeId>,
+    changes: &'a RefCell<Changes>,
     parent: Option<(&'a Place<'a>, &'a str)>,
 }
 
@@ -45,12 +52,17 @@ impl<'a> Place<'a> {
         Place {
             schema: self.schema,
             shape,
+            changes: self.changes,
             parent: Some((self, name)),
         }
     }
 
     /// The path, as `spec.template`.
     pub(super) fn path(&self) -> String {
+        self.names().join(".")
+    }
+
+    fn names(&self) -> Vec<&'a str> {
         let mut names = Vec::new();
         let mut place = self;
         while let Some((parent, name)) = place.parent {
@@ -58,23 +70,51 @@ impl<'a> Place<'a> {
             place = parent;
         }
         names.reverse();
-        names.join(".")
+        names
+    }
+
+    /// A field below this one, with what the comment beside it says of its value.
+    fn with_field<T>(
+        &self,
+        name: &str,
+        comment: Option<&str>,
+        go: impl FnOnce(Place<'_>) -> T,
+    ) -> T {
+        match comment.and_then(|json| self.schema.with_comment(json)) {
+            Some((schema, shape)) => go(Place {
+                schema: &schema,
+                shape: Some(shape),
+                changes: self.changes,
+                parent: Some((self, name)),
+            }),
+            None => go(self.below(name, self.schema.field(self.shape, name))),
+        }
     }
 }
 
 /// Merges two objects.
 pub(super) fn objects(schema: &Schema, target: Node, patch: Node) -> Result<Option<Node>, Error> {
+    let changes = RefCell::default();
     let place = Place {
         schema,
         shape: None,
+        changes: &changes,
         parent: None,
     };
     let mut slot = Some(target);
-    Ok(match walk(place, &mut slot, Patch::Value(patch))? {
+    let mut merged = match walk(place, &mut slot, Patch::Value(patch))? {
         Outcome::Kept => slot,
         Outcome::Replaced(node) => Some(node),
         Outcome::Cleared => None,
-    })
+    };
+    // kustomize goes through the fields by name, and the last change is what all show
+    let mut changes = changes.into_inner();
+    changes.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if let Some(Node::Mapping(object)) = &mut merged {
+        let changed: Vec<Scalar> = changes.into_iter().map(|(_, scalar)| scalar).collect();
+        sharing::follow(object, &changed);
+    }
+    Ok(merged)
 }
 
 fn not_null(node: Option<&Node>) -> Option<&Node> {
@@ -116,7 +156,12 @@ pub(super) fn walk(
     }
     match old.or(new) {
         Some(Node::Mapping(_)) | None => mappings(place, target, patch),
-        Some(Node::Scalar(_)) => Ok(replace(patch)),
+        Some(Node::Scalar(_)) => {
+            if let (Some(Node::Scalar(scalar)), Patch::Missing | Patch::Same) = (target, &patch) {
+                quote(scalar);
+            }
+            Ok(replace(patch))
+        }
         Some(Node::Sequence(_)) if place.schema.merged_by(place.shape).is_some() => {
             list::merge(place, target, patch)
         }
@@ -137,6 +182,16 @@ fn replace(patch: Patch) -> Outcome {
     match patch {
         Patch::Missing | Patch::Same => Outcome::Kept,
         Patch::Value(node) => Outcome::Replaced(node),
+    }
+}
+
+/// A string that only its tag makes one gets quotes when a patch passes by, and what replaces it then
+/// has them too.
+fn quote(scalar: &mut Scalar) {
+    let is_tagged = scalar.style == Style::Plain && scalar.tag.as_deref() == Some("!!str");
+    if is_tagged && needs_quotes(&scalar.text) {
+        scalar.style = Style::DoubleQuoted;
+        scalar.tag = None;
     }
 }
 
@@ -207,18 +262,23 @@ fn fields(
         .map(|(key, value)| (key.text.clone(), (key, value)))
         .collect();
     let mut merged = Vec::with_capacity(target.len() + patch.len());
-    for (key, value) in std::mem::take(&mut target.entries) {
-        let inner = match patch.remove(&key.text) {
-            Some((_, value)) => Patch::Value(value),
-            None if same => Patch::Same,
-            None => Patch::Missing,
+    for (mut key, value) in std::mem::take(&mut target.entries) {
+        let (new_key, inner) = match patch.remove(&key.text) {
+            Some((new_key, value)) => (Some(new_key), Patch::Value(value)),
+            None if same => (None, Patch::Same),
+            None => (None, Patch::Missing),
         };
-        if let Some(value) = field(place, &key.text, Some(value), inner)? {
+        let new_key = new_key.filter(|key| key.comment().is_some());
+        let comment = key.comment().or(new_key.as_ref().and_then(Scalar::comment));
+        if let Some(value) = field(place, &key.text, comment, Some(value), inner)? {
+            if let Some(new_key) = new_key {
+                key.tag = new_key.tag;
+            }
             merged.push((key, value));
         }
     }
     for (name, (key, value)) in patch {
-        if let Some(value) = field(place, &name, None, Patch::Value(value))? {
+        if let Some(value) = field(place, &name, key.comment(), None, Patch::Value(value))? {
             merged.push((new_key(key), value));
         }
     }
@@ -230,27 +290,33 @@ fn fields(
 fn field(
     place: Place<'_>,
     name: &str,
+    comment: Option<&str>,
     value: Option<Node>,
     patch: Patch,
 ) -> Result<Option<Node>, Error> {
-    let shape = place.schema.field(place.shape, name);
     let mut slot = value;
-    Ok(
-        match (walk(place.below(name, shape), &mut slot, patch)?, slot) {
-            (Outcome::Cleared, _) => None,
-            (Outcome::Kept, slot) => slot,
-            (Outcome::Replaced(node), _) if node.is_null() => None,
-            (Outcome::Replaced(Node::Scalar(new)), Some(Node::Scalar(old))) => {
-                Some(with_style_of(&old, new).into())
+    let outcome = place.with_field(name, comment, |place| walk(place, &mut slot, patch))?;
+    Ok(match (outcome, slot) {
+        (Outcome::Cleared, _) => None,
+        (Outcome::Kept, slot) => slot,
+        (Outcome::Replaced(node), _) if node.is_null() => None,
+        (Outcome::Replaced(Node::Scalar(new)), Some(Node::Scalar(old))) => {
+            let new = with_style_of(&old, new);
+            if new.shared != 0 {
+                let names = place.names().into_iter().chain([name]);
+                let names = names.map(str::to_owned).collect();
+                place.changes.borrow_mut().push((names, new.clone()));
             }
-            (Outcome::Replaced(node), _) => Some(node),
-        },
-    )
+            Some(new.into())
+        }
+        (Outcome::Replaced(node), _) => Some(node),
+    })
 }
 
 /// A key that the patch adds keeps its style, not its tag.
 fn new_key(key: Scalar) -> Scalar {
-    Scalar { tag: None, ..key }
+    let tag = key.comment().and(key.tag.clone());
+    Scalar { tag, ..key }
 }
 
 /// A scalar in the style of the one it replaces: `5` over `"4"` is the string `"5"`, while a quoted
@@ -270,5 +336,6 @@ fn with_style_of(old: &Scalar, mut new: Scalar) -> Scalar {
         _ => {}
     }
     new.style = old.style;
+    new.shared = old.shared;
     new
 }

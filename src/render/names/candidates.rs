@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use super::super::error::{Error, Result};
-use super::super::fields::text;
+use super::super::fields::{is_string, text};
 use super::super::identity::KindRef;
 use super::super::resource::Resource;
 use super::super::scope::{NOT_A_NAMESPACE, is_cluster_scoped};
@@ -114,11 +114,6 @@ impl Candidates {
             all.list.push(Candidate::new(resource, kinds));
         }
         all
-    }
-
-    /// Whether nothing was ever renamed.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 
     /// Those that were once called `name`, as far as the referrer can see them.
@@ -307,7 +302,7 @@ fn subject_namespaces(referrer: &Resource) -> Result<Vec<Text>> {
         }
         match subject.get("namespace") {
             None => {}
-            Some(namespace) if namespace.as_str().is_some() => {
+            Some(namespace) if namespace.as_scalar().is_some_and(is_string) => {
                 namespaces.push(text(namespace).into());
             }
             Some(namespace) => {

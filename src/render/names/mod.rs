@@ -30,11 +30,6 @@ pub(super) fn fix_references(
 ) -> Result<()> {
     let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
     let candidates = Candidates::new(resources.iter(), is_target);
-    if candidates.is_empty() {
-        return resources
-            .iter()
-            .try_for_each(|resource| View::new(resource).map(drop));
-    }
     let mut table = Table::new(references);
     for resource in resources.iter_mut_keeping_ids() {
         let rows = table.of(resource.original_kind_ref());
