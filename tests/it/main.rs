@@ -14,6 +14,7 @@
 
 mod adoption;
 mod autoscalers;
+mod boundaries;
 mod cli;
 mod controllers;
 mod crash;
