@@ -51,4 +51,5 @@ mod schema;
 mod self_management;
 mod sync_options;
 mod tenants;
+mod uninstall;
 mod world;
