@@ -81,11 +81,24 @@ async fn measure(size: usize, others: usize, binary: &str) -> anyhow::Result<Fig
     world
         .create("managed", "overlays/managed", "managed", "30s")
         .await?;
-    world.settled_as("managed").await?;
-    progress(&format!("{size} objects are Synced and Healthy"));
+    let head = world.repo.head()?;
+    world
+        .wait_for("managed", "the sync", |application| {
+            let sync = application.status.clone().unwrap_or_default().sync;
+            sync.revision == head && sync.status == "Synced"
+        })
+        .await?;
+    progress(&format!("{size} objects are Synced"));
     tokio::time::sleep(SETTLE).await;
     let anonymous = agent.status("RssAnon")?;
-    progress(&format!("RssAnon {anonymous:.1} MiB, peak RSS {:.1} MiB", agent.status("VmHWM")?));
+    progress(&format!(
+        "RssAnon {anonymous:.1} MiB, peak RSS {:.1} MiB",
+        agent.status("VmHWM")?
+    ));
+    // Idle is when nothing rolls out any more; that takes the controllers minutes.
+    world.settled_as("managed").await?;
+    progress("and Healthy");
+    tokio::time::sleep(SETTLE / 6).await;
     let before = agent.ticks()?;
     tokio::time::sleep(SETTLE).await;
     let used = agent.ticks()? - before;
