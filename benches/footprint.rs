@@ -145,6 +145,8 @@ impl Agent {
             ])
             .arg(world.dir.path().join("agent-cache"))
             .env("KUBECONFIG", &world.kubeconfig)
+            // As manifests/deployment.yaml has it.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdout(Stdio::null())
             .spawn()?;
         Ok(Self(child))

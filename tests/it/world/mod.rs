@@ -8,6 +8,7 @@ mod audit;
 pub mod boundaries;
 mod cluster;
 pub mod manifests;
+mod process;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
