@@ -412,9 +412,10 @@ impl Application {
                 .store
                 .get_or_insert_with(|| Instant::now() + STORE_AFTER);
         }
-        if self
-            .worst()
-            .is_some_and(|(_, health)| health.status == crate::health::Status::Progressing)
+        if self.lacks_kinds()
+            || self
+                .worst()
+                .is_some_and(|(_, health)| health.status == crate::health::Status::Progressing)
         {
             self.timers
                 .recheck
@@ -556,11 +557,17 @@ impl Application {
         }
     }
 
+    /// Whether something is recorded of a kind that is not served, or was not when that was asked last.
+    fn lacks_kinds(&self) -> bool {
+        let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
+        { recorded }.any(|(id, _)| !self.recorded.contains_key(id))
+    }
+
     /// Kinds that were not served when they were looked for may be served by now: no watch tells.
     async fn rediscover(&mut self) {
-        let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
-        let is_missing = { recorded }.any(|(id, _)| !self.recorded.contains_key(id));
-        if is_missing && let Ok(discovery) = self.discovery(true).await {
+        if self.lacks_kinds()
+            && let Ok(discovery) = self.discovery(true).await
+        {
             self.discovery = Some(discovery);
         }
     }
