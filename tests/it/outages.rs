@@ -86,22 +86,6 @@ fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
     let app = world.app("shop");
     assert_eq!(condition(&app, "Ready")["status"], "False", "{app}");
     assert_eq!(world.deletes(mark), [""; 0]);
-
-    // It is mended, and nothing but the API server says so: what left Git goes, and only that.
-    let mended = json!({
-        "metadata": {"labels": {"kube-aggregator.kubernetes.io/automanaged": "true"}},
-        "spec": {"service": null, "insecureSkipTLSVerify": false},
-    });
-    let (status, answer) = plane.request("PATCH", api_service, &mended).unwrap();
-    assert!(status < 300, "{answer}");
-    let head = world.repo.head().unwrap();
-    world.synced("shop", &head);
-    let (status, answer) = plane.request("GET", served, &json!(null)).unwrap();
-    assert_eq!(status, 404, "{answer}");
-    assert_eq!(
-        (world.value("a"), world.value("b"), world.value("c")),
-        ("1".into(), String::new(), "1".into())
-    );
 }
 
 #[test]
