@@ -1,7 +1,8 @@
 //! What the agent costs while nothing happens, as the process that runs in a cluster: anonymous
 //! memory 60 s after the first sync, its peak, and processor time over the next minute. At 1,001
 //! and at 10,001 managed objects, in a cluster with 50,000 others. `-- 1001` or `-- 10001` takes
-//! one of them, `-- others=0` leaves the others out.
+//! one of them, `-- others=0` leaves the others out, `-- binary=PATH` measures another build. What
+//! it printed when it was cut short counts.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod support;
@@ -17,7 +18,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 
-use support::{NAMESPACE, World, services, target};
+use support::{NAMESPACE, World, progress, services, target};
 
 const OTHERS: usize = 50_000;
 const SETTLE: Duration = Duration::from_secs(60);
@@ -35,10 +36,14 @@ async fn main() -> anyhow::Result<()> {
     if sizes.is_empty() {
         sizes = vec![1_001, 10_001];
     }
+    let binary = arguments
+        .iter()
+        .find_map(|a| a.strip_prefix("binary="))
+        .unwrap_or(env!("CARGO_BIN_EXE_towline"));
     let mut missed = Vec::new();
     for size in sizes {
         let limit = if size > 5_000 { 60.0 } else { 25.0 };
-        let figures = measure(size, others).await?;
+        let figures = measure(size, others, binary).await?;
         println!(
             "{size} managed, {others} others: RssAnon {:.1} MiB, peak RSS {:.1} MiB, idle {:.2} % of a core",
             figures.anonymous, figures.peak, figures.idle
@@ -63,20 +68,37 @@ struct Figures {
     idle: f64,
 }
 
-async fn measure(size: usize, others: usize) -> anyhow::Result<Figures> {
+async fn measure(size: usize, others: usize, binary: &str) -> anyhow::Result<Figures> {
     let world = World::without_agent(|repo| {
         services::base(repo, (size - 1) / services::OBJECTS)?;
         services::overlay(repo, "managed")
     })
     .await?;
+    progress("the control plane runs");
     crowd(&world, others).await?;
-    let agent = Agent::start(&world)?;
+    progress(&format!("{others} other objects are there"));
+    let agent = Agent::start(&world, binary)?;
     world
         .create("managed", "overlays/managed", "managed", "30s")
         .await?;
-    world.settled_as("managed").await?;
+    let head = world.repo.head()?;
+    world
+        .wait_for("managed", "the sync", |application| {
+            let sync = application.status.clone().unwrap_or_default().sync;
+            sync.revision == head && sync.status == "Synced"
+        })
+        .await?;
+    progress(&format!("{size} objects are Synced"));
     tokio::time::sleep(SETTLE).await;
     let anonymous = agent.status("RssAnon")?;
+    progress(&format!(
+        "RssAnon {anonymous:.1} MiB, peak RSS {:.1} MiB",
+        agent.status("VmHWM")?
+    ));
+    // Idle is when nothing rolls out any more; that takes the controllers minutes.
+    world.settled_as("managed").await?;
+    progress("and Healthy");
+    tokio::time::sleep(SETTLE / 6).await;
     let before = agent.ticks()?;
     tokio::time::sleep(SETTLE).await;
     let used = agent.ticks()? - before;
@@ -111,8 +133,8 @@ async fn crowd(world: &World, count: usize) -> anyhow::Result<()> {
 struct Agent(Child);
 
 impl Agent {
-    fn start(world: &World) -> anyhow::Result<Self> {
-        let child = Command::new(env!("CARGO_BIN_EXE_towline"))
+    fn start(world: &World, binary: &str) -> anyhow::Result<Self> {
+        let child = Command::new(binary)
             .args(["agent", "--namespace", NAMESPACE, "--listen", "127.0.0.1:0"])
             .args([
                 "--allow-scheme",
@@ -123,6 +145,8 @@ impl Agent {
             ])
             .arg(world.dir.path().join("agent-cache"))
             .env("KUBECONFIG", &world.kubeconfig)
+            // As manifests/deployment.yaml has it.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdout(Stdio::null())
             .spawn()?;
         Ok(Self(child))

@@ -7,8 +7,8 @@ pub mod services;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -380,6 +380,12 @@ impl Times {
             "{what:<44} {runs:>3} runs   p50 {p50:6.1} ms   p90 {p90:6.1} ms   p99 {p99:6.1} ms"
         );
     }
+}
+
+/// Prints where a bench is, with the time since its first word: some take minutes.
+pub fn progress(what: &str) {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    println!("{:5.0} s  {what}", BEGUN.elapsed().as_secs_f64());
 }
 
 /// Prints a target and fails the bench when it is missed.

@@ -82,6 +82,8 @@ pub(super) struct Application {
     pub(super) good: Option<Good>,
     /// What is known of the revision on trial.
     pub(super) court: Court,
+    /// Nothing of the newest revision is written in this pass.
+    pub(super) barred: bool,
     /// The digest of the last revision of which the API server would take every object.
     pub(super) preflighted: Option<String>,
     /// The commit that was gone back from, when the one that takes its place came.
@@ -182,6 +184,7 @@ impl Application {
             rollback: published.rollback.clone(),
             good: None,
             court: Court::of(&published),
+            barred: false,
             preflighted: None,
             reverted: None,
             broken: None,
@@ -437,9 +440,10 @@ impl Application {
                 .store
                 .get_or_insert_with(|| Instant::now() + STORE_AFTER);
         }
-        if self
-            .worst()
-            .is_some_and(|(_, health)| health.status == crate::health::Status::Progressing)
+        if self.lacks_kinds()
+            || self
+                .worst()
+                .is_some_and(|(_, health)| health.status == crate::health::Status::Progressing)
         {
             self.timers
                 .recheck
@@ -596,11 +600,17 @@ impl Application {
         }
     }
 
+    /// Whether something is recorded of a kind that is not served, or was not when that was asked last.
+    fn lacks_kinds(&self) -> bool {
+        let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
+        { recorded }.any(|(id, _)| !self.recorded.contains_key(id))
+    }
+
     /// Kinds that were not served when they were looked for may be served by now: no watch tells.
     async fn rediscover(&mut self) {
-        let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
-        let is_missing = { recorded }.any(|(id, _)| !self.recorded.contains_key(id));
-        if is_missing && let Ok(discovery) = self.discovery(true).await {
+        if self.lacks_kinds()
+            && let Ok(discovery) = self.discovery(true).await
+        {
             self.discovery = Some(discovery);
         }
     }

@@ -76,6 +76,7 @@ impl Credentials {
             resource: Resource::known("v1", "Secret", "secrets", Scope::Namespaced),
             namespace: Some(namespace.into()),
             selector: Some(keys::SECRET_TYPE_LABEL.into()),
+            name: None,
         };
         let mut events = self.cluster.watch(&Identity::Agent, &scope);
         let namespace = namespace.to_owned();

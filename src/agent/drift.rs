@@ -54,7 +54,7 @@ impl Application {
                 Ok(Some(live)) => {
                     let yields = !self.unscaled.contains(&id);
                     let ignored = object.ignore.in_live(&live, yields);
-                    drift(&object.object, &live, &ignored)
+                    drift(&object.object(), &live, &ignored)
                 }
                 Ok(None) => Vec::new(),
                 Err(error) => {

@@ -16,7 +16,7 @@ use crate::error::Class;
 use crate::health::{self, Health};
 use crate::inventory::{Entry, Outcome, Phase, State};
 use crate::live::{Ignore, Sighting, observe, shown};
-use crate::object::{ObjectId, Scope, keys};
+use crate::object::{Manifest, ObjectId, Scope, keys};
 use crate::plan::{Action, Plan, Step, hooks};
 use crate::status::{Problem, short};
 
@@ -130,9 +130,9 @@ impl Application {
             let entry = self.inventory.as_ref().and_then(|i| i.get(id));
             let mark = entry.and_then(|entry| entry.hook.as_ref()?.mark());
             let mut object = DesiredObject::clone(&hook.object);
-            object
-                .object
-                .set_annotation(keys::HOOK_RUN, mark.unwrap_or_default());
+            let mut body = object.object();
+            body.set_annotation(keys::HOOK_RUN, mark.unwrap_or_default());
+            object.manifest = Manifest::of(&body);
             all.insert(id.clone(), Arc::new(object));
         }
         Cow::Owned(all)

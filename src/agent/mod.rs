@@ -13,6 +13,8 @@ mod discovery;
 mod drift;
 mod elsewhere;
 mod enforce;
+pub(crate) mod farewell;
+pub(crate) mod finalizers;
 mod goal;
 mod hooks;
 mod http;
@@ -61,6 +63,7 @@ use credentials::Credentials;
 use dependencies::Board;
 use discovery::Kinds;
 use elsewhere::Elsewhere;
+use farewell::Farewell;
 use lease::Elector;
 use metrics::Metrics;
 use pods::PodPlaces;
@@ -72,6 +75,9 @@ use watches::Watches;
 /// How long the Git cache may be in use by what has not ended yet, and how often it is tried.
 const CACHE_PATIENCE: Duration = Duration::from_secs(10);
 const CACHE_RETRY: Duration = Duration::from_millis(50);
+/// How long the end of the installation may take, once the agent is told to end: below the grace period
+/// of its pod. Without such a word it is begun again.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 
 /// How the agent runs.
 #[derive(Debug, Clone)]
@@ -163,17 +169,27 @@ pub async fn run(
         tracing::info!(lease = options.lease_name, "holds the Lease");
         metrics.leading(true);
         let cache = open_cache(&options.cache_dir).await?;
+        let farewell = Farewell::new(&*cluster, &options);
         let acting = act(
             Arc::clone(&cluster),
             options.clone(),
             cache,
             Arc::clone(&metrics),
         );
+        let installed = async {
+            farewell.hold().await;
+            farewell.begun().await;
+        };
         tokio::select! {
             _ = ended.wait_for(|stop| *stop) => {}
+            () = installed => {}
             _ = leads.wait_for(|leads| !*leads) => tracing::warn!("lost the Lease; stops acting"),
         }
         acting.stop().await;
+        // A namespace that is deleted ends its pods first.
+        if *leads.borrow() && farewell.has_begun().await {
+            let _ = tokio::time::timeout(LAST_WORDS, farewell.say()).await;
+        }
         metrics.leading(false);
         if *ended.borrow() {
             break;
@@ -266,6 +282,7 @@ async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch:
         resource: applications(),
         namespace,
         selector: None,
+        name: None,
     };
     let mut events = shared.cluster.watch(&Identity::Agent, &scope);
     let mut running = Running {

@@ -240,6 +240,7 @@ impl Task {
             resource: Resource::known("v1", "Pod", "pods", Scope::Namespaced),
             namespace: Some(self.namespace.clone()),
             selector: Some(self.selector.clone()),
+            name: None,
         };
         let mut events = self.cluster.watch(&self.who, &scope);
         let mut pods = Pods::default();

@@ -20,19 +20,19 @@ use crate::status::Problem;
 const CONCURRENCY: usize = 32;
 
 impl Application {
-    /// Takes everything but heals out of a plan of a revision that the API server would not take as a
-    /// whole, and says why. Asked once for each revision that passes.
-    pub(super) async fn preflight(
+    /// Whether the API server would take a revision as a whole, as far as a plan wants to write it;
+    /// says why not. Asked once for each revision that passes.
+    pub(super) async fn passes_preflight(
         &mut self,
-        plan: &mut Plan,
+        plan: &Plan,
         desired: &Desired,
         policy: &Policy,
         who: &Identity,
-    ) {
+    ) -> bool {
         let writes = plan.steps.iter().any(|step| step.action != Action::Heal);
         let known = self.preflighted.as_ref() == Some(&desired.digest);
         if !policy.preflight || !writes || known || self.is_rolled_back() {
-            return;
+            return true;
         }
         let is_written = |object: &DesiredObject| {
             let enforced = self.enforced.get(&object.id);
@@ -49,7 +49,7 @@ impl Application {
         let refusals = self.refusals(objects.into_iter(), who).await;
         let Some(first) = refusals.first() else {
             self.preflighted = Some(desired.digest.clone());
-            return;
+            return true;
         };
         let more = match refusals.len() {
             1 => String::new(),
@@ -60,7 +60,7 @@ impl Application {
             message: format!("nothing of this revision was written: {first}{more}"),
             class: Class::Stalled,
         });
-        plan.steps.retain(|step| step.action == Action::Heal);
+        false
     }
 
     /// Why the API server would not take these objects: the answers to dry runs, in their order.
@@ -86,7 +86,7 @@ impl Application {
         );
         let cluster = &self.shared.cluster;
         let error = cluster
-            .apply(who, &target, &object.object, true)
+            .apply(who, &target, &object.object(), true)
             .await
             .err()?;
         if let Some(why) = untold(&error) {

@@ -440,7 +440,7 @@ impl Application {
     /// What was written of a revision and is marked as not revertible.
     fn irrevocable(&self, desired: &Desired, good: &Desired) -> Option<String> {
         let is_marked =
-            |object: &DesiredObject| object.object.annotation(keys::ROLLBACK) == Some("disabled");
+            |object: &DesiredObject| object.object().annotation(keys::ROLLBACK) == Some("disabled");
         let is_written =
             |id: &ObjectId| self.inventory.as_ref().is_some_and(|i| i.get(id).is_some());
         let objects = desired.objects.iter().filter(|(id, object)| {
@@ -449,7 +449,7 @@ impl Application {
         });
         let hooks = desired.hooks.iter().map(|(id, hook)| (id, &hook.object));
         let mut all = objects.chain(hooks);
-        let (id, object) = all.find(|(id, object)| is_marked(object) && is_written(id))?;
+        let (id, object) = all.find(|(id, object)| is_written(id) && is_marked(object))?;
         Some(format!(
             "{}: {id} is marked as not revertible ({}: disabled)",
             object.place,

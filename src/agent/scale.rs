@@ -62,7 +62,7 @@ impl Application {
     fn declares_replicas(&self, id: &ObjectId) -> bool {
         let declared = self.enforced.get(id);
         declared.is_some_and(|object| {
-            let compared = object.ignore.without(&object.object.0);
+            let compared = object.ignore.without(&object.object().0);
             compared.pointer("/spec/replicas").is_some()
         })
     }
@@ -98,7 +98,7 @@ impl Application {
             .filter(|(id, object)| {
                 let seen = self.live.get(*id).and_then(Sighting::present);
                 seen.is_some_and(|seen| seen.yielded_to.is_some())
-                    && object.object.0.pointer("/spec/replicas").is_some()
+                    && object.object().0.pointer("/spec/replicas").is_some()
                     && !self.unscaled.contains(*id)
             })
             .map(|(id, _)| id.to_string())

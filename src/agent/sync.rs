@@ -34,6 +34,7 @@ impl Application {
     pub(super) async fn pass(&mut self, policy: &Policy, who: &Identity, now: i64) -> End {
         self.problems = self.blocked.iter().cloned().collect();
         self.summary = Summary::default();
+        self.barred = false;
         if let Err(problem) = self.load_inventory().await {
             self.problems.push(problem);
             return End::Settled;
@@ -52,7 +53,11 @@ impl Application {
         };
         self.ask_hooks(&desired);
         let mut plan = self.decide(&desired, policy, now);
-        self.preflight(&mut plan, &desired, policy, who).await;
+        if !self.passes_preflight(&plan, &desired, policy, who).await {
+            // What is there is healed all the same, and that is another plan.
+            self.barred = true;
+            plan = self.decide(&desired, policy, now);
+        }
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
             Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,
@@ -102,6 +107,7 @@ impl Application {
             update: (policy.automated || asked || is_rolled_back)
                 && !request.is_suspended(now)
                 && is_current
+                && !self.barred
                 && self.blocked.is_none()
                 && self.blocked_by.is_none(),
             heal: policy.automated && policy.self_heal,

@@ -289,6 +289,7 @@ impl Task {
             resource: self.resource.clone(),
             namespace: namespace.map(str::to_owned),
             selector: Some(keys::APPLICATION_LABEL.into()),
+            name: None,
         };
         let namespace = scope.namespace.clone();
         self.cluster

@@ -15,7 +15,7 @@ pub(super) fn body(
     live: Option<&Object>,
     ignored: &Ignored,
 ) -> Object {
-    let mut body = object.object.clone();
+    let mut body = object.object();
     body.set_annotation(keys::REVISION, revision);
     let Some(live) = live.filter(|_| !ignored.is_empty()) else {
         return body;

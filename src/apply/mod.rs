@@ -230,10 +230,10 @@ async fn write(
         if let Some(Read { found, after }) = read {
             ignored = rule(&after);
             if step.action == Action::Heal {
-                undone = drift(&object.object, &found, &ignored);
+                undone = drift(&object.object(), &found, &ignored);
             }
             let moved = after.resource_version() != found.resource_version();
-            if holds(&after, &object.object, &ignored) {
+            if holds(&after, &object.object(), &ignored) {
                 return Ok(Effect::Applied {
                     object: after,
                     changed: moved,

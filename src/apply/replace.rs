@@ -22,7 +22,7 @@ pub(super) async fn write(
     names: &[&str],
 ) -> Result<Effect, Error> {
     let (cluster, who) = (context.cluster, context.who);
-    let mut desired = object.object.clone();
+    let mut desired = object.object();
     desired.set_annotation(keys::REVISION, revision);
     for attempt in 1.. {
         let Some(live) = cluster.get(who, target).await? else {
@@ -41,7 +41,7 @@ pub(super) async fn write(
                 return Ok(Effect::Applied {
                     changed: written.resource_version() != live.resource_version(),
                     object: written,
-                    undone: drift(&object.object, &live, &Ignored::default()),
+                    undone: drift(&object.object(), &live, &Ignored::default()),
                 });
             }
             // Somebody wrote it in between: a controller its status, as a rule.

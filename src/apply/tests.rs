@@ -24,7 +24,7 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         id: id.clone(),
         gvk: object.gvk(),
         placement: Placement::Served(config_maps()),
-        object,
+        manifest: crate::object::Manifest::of(&object),
         hash: 1,
         ignore: Ignore::default(),
         wave: 0,
@@ -35,6 +35,7 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         ignored: false,
         place: String::new(),
         generated: None,
+        claims: None,
     };
     (id, Arc::new(desired))
 }

@@ -7,13 +7,13 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
-use super::applications::{MANAGER, list, target};
+use super::applications::{MANAGER, list};
 use super::screen::Screen;
-use crate::cluster::{Cluster, Error, Identity, Patch, Resource, Target};
-use crate::object::{Object, Scope, keys};
+use crate::agent::farewell::release;
+use crate::agent::finalizers::{ours, strip};
+use crate::cluster::{Cluster, Identity, Patch, Resource, Target};
+use crate::object::{Object, Scope};
 
-/// How often an Application is read again that changed in between.
-const TRIES: usize = 5;
 /// How long the agent has to end.
 const STOP_SECONDS: u64 = 60;
 
@@ -84,7 +84,7 @@ pub(super) async fn run(
     }
     for one in finalized {
         let id = one.id();
-        strip(cluster, one).await?;
+        strip(cluster, one, MANAGER).await?;
         screen.line(&format!("took the finalizers off {id}"))?;
     }
     if let Some(again) = list(cluster, None)
@@ -97,6 +97,7 @@ pub(super) async fn run(
             again.id()
         );
     }
+    release(cluster, &args.namespace).await?;
     screen.line("What the Applications deployed stays. Now delete towline itself:")?;
     let namespace = match args.namespace.as_str() {
         NAMESPACE => String::new(),
@@ -106,60 +107,6 @@ pub(super) async fn run(
         "  towline install{namespace} | kubectl delete --ignore-not-found -f -"
     ))?;
     Ok(0)
-}
-
-/// Towline's finalizers of an Application.
-fn ours(application: &Object) -> Vec<&str> {
-    let ours = [keys::PRUNE_FINALIZER, keys::ARGO_FINALIZER];
-    finalizers(application)
-        .into_iter()
-        .filter(|name| ours.contains(name))
-        .collect()
-}
-
-fn finalizers(application: &Object) -> Vec<&str> {
-    let list = application
-        .0
-        .pointer("/metadata/finalizers")
-        .and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
-}
-
-/// Takes our finalizers off one Application, and leaves others'.
-async fn strip(cluster: &dyn Cluster, mut application: Object) -> Result<(), Error> {
-    let place = target(application.namespace(), application.name());
-    for attempt in 1.. {
-        let all = finalizers(&application);
-        let ours = ours(&application);
-        let rest: Vec<&str> = all
-            .iter()
-            .copied()
-            .filter(|name| !ours.contains(name))
-            .collect();
-        // The test makes the server refuse what another writer changed meanwhile.
-        let patch = Patch::Json(json!([
-            {"op": "test", "path": "/metadata/finalizers", "value": all},
-            {"op": "replace", "path": "/metadata/finalizers", "value": rest},
-        ]));
-        let error = match cluster
-            .patch(&Identity::Agent, &place, None, &patch, MANAGER)
-            .await
-        {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        match cluster.get(&Identity::Agent, &place).await? {
-            // It was on its way out, and went.
-            None => return Ok(()),
-            Some(now) if self::ours(&now).is_empty() => return Ok(()),
-            Some(_) if attempt == TRIES => return Err(error),
-            Some(now) => application = now,
-        }
-    }
-    Ok(())
 }
 
 fn replicas(deployment: &Object) -> i64 {
@@ -196,6 +143,7 @@ async fn stop(cluster: &dyn Cluster, agent: &Target) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use crate::cluster::fake::FakeCluster;
+    use crate::object::keys;
 
     fn application(name: &str, finalizers: Value) -> Object {
         Object(

@@ -19,6 +19,8 @@ pub struct WatchScope {
     pub namespace: Option<String>,
     /// A label selector, or `None` for all objects.
     pub selector: Option<String>,
+    /// The name of the only object, or `None` for all.
+    pub name: Option<String>,
 }
 
 /// What a watch tells.
@@ -53,6 +55,10 @@ pub(super) fn watch(
     };
     let config = watcher::Config {
         label_selector: scope.selector.clone(),
+        field_selector: scope
+            .name
+            .as_ref()
+            .map(|name| format!("metadata.name={name}")),
         ..watcher::Config::default()
     };
     events(

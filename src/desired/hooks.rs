@@ -77,8 +77,8 @@ impl Declared {
     }
 
     /// The hook that `object` is.
-    pub(super) fn hook(self, object: DesiredObject, prefix: Option<String>) -> Hook {
-        let deadline = object.object.0.pointer("/spec/activeDeadlineSeconds");
+    pub(super) fn hook(self, object: DesiredObject, body: &Object, prefix: Option<String>) -> Hook {
+        let deadline = body.0.pointer("/spec/activeDeadlineSeconds");
         Hook {
             bound: deadline.and_then(Value::as_i64).unwrap_or(DEFAULT_BOUND),
             object: Arc::new(object),

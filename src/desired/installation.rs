@@ -3,9 +3,9 @@
 //! A `namespace:` or `namePrefix:` in a kustomization reaches further than its author thinks: a
 //! Namespace that is declared becomes the agent's, a Deployment gets its name.
 
-use super::Desired;
+use super::{Desired, DesiredObject};
 use crate::error::{Diagnostic, Diagnostics};
-use crate::object::{Object, ObjectId, keys};
+use crate::object::{ObjectId, keys};
 
 /// Where towline itself is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,10 @@ impl Installation {
     }
 
     /// Whether a manifest says that its object holds towline's own state.
-    fn is_state(&self, object: &Object) -> bool {
-        object.kind() == "Secret"
-            && object.namespace() == self.namespace
-            && object.0.get("type").and_then(|text| text.as_str()) == Some(STATE_TYPE)
+    fn is_state(&self, object: &DesiredObject) -> bool {
+        object.gvk.kind == "Secret"
+            && object.id.namespace == self.namespace
+            && object.object().0.get("type").and_then(|text| text.as_str()) == Some(STATE_TYPE)
     }
 
     /// Checks that nothing of the installation is declared.
@@ -77,7 +77,7 @@ impl Installation {
     pub fn check(&self, desired: &Desired) -> Result<(), Diagnostics> {
         let mut mistakes = Diagnostics::default();
         for object in desired.objects.values() {
-            if !self.owns(&object.id) && !self.is_state(&object.object) {
+            if !self.owns(&object.id) && !self.is_state(object) {
                 continue;
             }
             let (path, line) = match object.place.rsplit_once(':') {

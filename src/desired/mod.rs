@@ -34,7 +34,7 @@ use crate::cluster::{Discovery, Lookup, Resource};
 use crate::error::{Diagnostic, Diagnostics};
 use crate::inventory::{Owner, Phase};
 use crate::live::Ignore;
-use crate::object::{Gvk, Object, ObjectId, Scope, keys};
+use crate::object::{Gvk, Manifest, Object, ObjectId, Scope, keys};
 use crate::render::RenderedObject;
 
 /// One object as the cluster should hold it.
@@ -47,7 +47,7 @@ pub struct DesiredObject {
     /// How the API server serves it, or why it has to wait.
     pub placement: Placement,
     /// The object with all marks but the revision, which is put in when it is written.
-    pub object: Object,
+    pub manifest: Manifest,
     /// Its content without marks and without what is ignored; see [`content_hash`].
     pub hash: u64,
     /// What of it is left to others once it is there.
@@ -68,6 +68,8 @@ pub struct DesiredObject {
     pub place: String,
     /// The base name of a generated ConfigMap or Secret.
     pub generated: Option<String>,
+    /// For a StatefulSet: whether it has claims, which hold data.
+    pub claims: Option<bool>,
 }
 
 /// How the API server serves an object's kind.
@@ -84,6 +86,11 @@ pub enum Placement {
 }
 
 impl DesiredObject {
+    /// The object with all marks but the revision; made anew from its text with every call.
+    pub fn object(&self) -> Object {
+        self.manifest.object()
+    }
+
     /// The resource, where the kind is served.
     pub fn resource(&self) -> Option<&Resource> {
         match &self.placement {
@@ -161,8 +168,17 @@ pub fn build(
             note.path.clone_from(&one.source.path);
             note.line = one.source.line;
         }
-        let Some(mut object) = object else { continue };
-        leave(&mut object, one, &defaults.ignore, &scaled, &mut mistakes);
+        let Some((mut object, mut body)) = object else {
+            continue;
+        };
+        leave(
+            &mut object,
+            &body,
+            one,
+            &defaults.ignore,
+            &scaled,
+            &mut mistakes,
+        );
         if let Some(first) = places.get(&object.id) {
             mistakes.push(
                 at(one, "the object is declared twice")
@@ -190,13 +206,14 @@ pub fn build(
             );
             continue;
         }
-        mark(&mut object, owner);
+        mark(&object, &mut body, owner);
+        object.manifest = Manifest::of(&body);
         match hook {
             Some(hook) if !hook.skip => {
                 if let (0, Some(weight)) = (object.wave, hook.weight) {
                     object.wave = weight;
                 }
-                desired.hooks.insert(id, hook.hook(object, prefix));
+                desired.hooks.insert(id, hook.hook(object, &body, prefix));
             }
             skipped => {
                 object.ignored |= skipped.is_some();
@@ -217,6 +234,7 @@ fn at(one: &RenderedObject, message: impl Into<String>) -> Diagnostic {
 /// Reads what is left to others in the object, and hashes the rest of it.
 fn leave(
     object: &mut DesiredObject,
+    body: &Object,
     one: &RenderedObject,
     rules: &[IgnoreRule],
     scaled: &ignore::Scaled,
@@ -225,7 +243,7 @@ fn leave(
     // Replace mode keeps the replicas of an autoscaler by itself.
     let none = ignore::Scaled::default();
     let scaled = if object.replaces { &none } else { scaled };
-    object.ignore = ignore::read(&object.object, one, rules, scaled, mistakes);
+    object.ignore = ignore::read(body, one, rules, scaled, mistakes);
     if object.replaces && !object.ignore.is_empty() {
         mistakes.push(
             at(one, "an object that is written whole can leave nothing to others")
@@ -234,12 +252,13 @@ fn leave(
         );
     }
     object.hash = if object.ignore.is_empty() {
-        content_hash(&object.object)
+        content_hash(body)
     } else {
-        content_hash(&Object(object.ignore.without(&object.object.0)))
+        content_hash(&Object(object.ignore.without(&body.0)))
     };
 }
 
+/// An object without its marks: its text is made when they are in.
 fn desired_object(
     one: &RenderedObject,
     discovery: &Discovery,
@@ -247,7 +266,7 @@ fn desired_object(
     defaults: &Defaults,
     notes: &mut Vec<Diagnostic>,
     mistakes: &mut Diagnostics,
-) -> Option<DesiredObject> {
+) -> Option<(DesiredObject, Object)> {
     let mut object = Object(one.value.clone());
     let gvk = object.gvk();
     if gvk.kind.is_empty() || gvk.version.is_empty() || object.name().is_empty() {
@@ -290,7 +309,7 @@ fn desired_object(
         mistake.path.clone_from(&one.source.path);
         mistake.line = one.source.line;
     }
-    Some(DesiredObject {
+    let desired = DesiredObject {
         barrier: Barrier::of(&gvk),
         id,
         placement,
@@ -307,8 +326,10 @@ fn desired_object(
             None => one.source.path.clone(),
         },
         generated: one.generated.as_ref().map(|g| g.base_name.clone()),
-        object,
-    })
+        claims: record::claims(&object),
+        manifest: Manifest::default(),
+    };
+    Some((desired, object))
 }
 
 /// Fills in the namespace where the kind has one and the manifest names none; takes it out of an
@@ -366,20 +387,11 @@ fn digest(rendered: &[RenderedObject], namespace: &str) -> String {
 }
 
 /// Puts the marks in: in `metadata` only, never in a template or selector.
-fn mark(desired: &mut DesiredObject, owner: &Owner) {
-    let path = desired
-        .place
-        .split(':')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    desired
-        .object
-        .set_label(keys::APPLICATION_LABEL, owner.key());
-    desired
-        .object
-        .set_annotation(keys::TRACKING_ID, owner.tracking_id(&desired.id));
-    desired.object.set_annotation(keys::SOURCE, path);
+fn mark(desired: &DesiredObject, body: &mut Object, owner: &Owner) {
+    let path = desired.place.split(':').next().unwrap_or_default();
+    body.set_label(keys::APPLICATION_LABEL, owner.key());
+    body.set_annotation(keys::TRACKING_ID, owner.tracking_id(&desired.id));
+    body.set_annotation(keys::SOURCE, path);
 }
 
 #[cfg(test)]

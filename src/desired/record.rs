@@ -3,6 +3,7 @@
 use super::DesiredObject;
 use crate::api::Removal;
 use crate::inventory::Entry;
+use crate::object::Object;
 
 impl DesiredObject {
     /// Writes down what decides about the object's removal: Git does not say it any more then.
@@ -13,7 +14,7 @@ impl DesiredObject {
         entry.confirm = options.prune == Removal::Confirm;
         entry.on_deletion = (options.delete != options.prune).then_some(options.delete);
         entry.prune_last = options.prune_last;
-        entry.claims = self.claims();
+        entry.claims = self.claims;
         entry.generated.clone_from(&self.generated);
         // Whoever let its deletion through meant that deletion, not one after its return.
         entry.approved = false;
@@ -26,16 +27,16 @@ impl DesiredObject {
             && entry.on_prune() == options.prune
             && entry.on_delete() == options.delete
             && entry.prune_last == options.prune_last
-            && entry.claims == self.claims()
+            && entry.claims == self.claims
             && entry.generated == self.generated
             && !entry.approved
     }
+}
 
-    /// For a StatefulSet: whether it has claims, which hold data.
-    fn claims(&self) -> Option<bool> {
-        (self.gvk.kind == "StatefulSet").then(|| {
-            let templates = self.object.0.pointer("/spec/volumeClaimTemplates");
-            templates.is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()))
-        })
-    }
+/// For a StatefulSet: whether it has claims, which hold data.
+pub(super) fn claims(object: &Object) -> Option<bool> {
+    (object.kind() == "StatefulSet").then(|| {
+        let templates = object.0.pointer("/spec/volumeClaimTemplates");
+        templates.is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()))
+    })
 }

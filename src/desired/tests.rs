@@ -43,11 +43,11 @@ fn namespace_is_filled_in_and_marks_do_not_count() {
     let (id, object) = desired.objects.first_key_value().expect("one object");
     assert_eq!(id.to_string(), "ConfigMap/shop/a");
     assert_eq!(
-        object.object.label(keys::APPLICATION_LABEL),
+        object.object().label(keys::APPLICATION_LABEL),
         Some(owner().key().as_str())
     );
     assert_eq!(
-        object.object.annotation(keys::SOURCE),
+        object.object().annotation(keys::SOURCE),
         Some("base/web.yaml")
     );
     let other = Owner {

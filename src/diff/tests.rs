@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::desired::{Barrier, Placement};
 use crate::health::{Health, Status};
-use crate::object::{Gvk, Object, Scope};
+use crate::object::{Gvk, Manifest, Scope};
 
 fn policy(adopt: Adopt) -> Policy {
     let spec = serde_json::from_value(json!({
@@ -31,7 +31,7 @@ fn desired(hash: u64) -> Desired {
         id: id(),
         gvk: gvk(),
         placement: Placement::Served(resource),
-        object: Object(json!({})),
+        manifest: Manifest::default(),
         hash,
         ignore: crate::live::Ignore::default(),
         wave: 0,
@@ -42,6 +42,7 @@ fn desired(hash: u64) -> Desired {
         ignored: false,
         place: "a.yaml:1".into(),
         generated: None,
+        claims: None,
     };
     Desired {
         objects: [(id(), std::sync::Arc::new(object))].into(),

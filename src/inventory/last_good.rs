@@ -122,7 +122,7 @@ impl Accepted {
             path: path.into(),
             line,
             generated: object.generated.clone(),
-            object: unmarked(&object.object),
+            object: unmarked(object.object()),
         }
     }
 
@@ -140,8 +140,8 @@ impl Accepted {
 }
 
 /// An object without the marks that [`crate::desired::build`] puts in.
-fn unmarked(object: &Object) -> Value {
-    let mut value = object.0.clone();
+fn unmarked(object: Object) -> Value {
+    let mut value = object.0;
     let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) else {
         return value;
     };

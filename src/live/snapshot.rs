@@ -126,5 +126,5 @@ fn held(live: &Object, one: &Wanted<'_>) -> Option<u64> {
         return None;
     }
     let ignored = desired.ignore.in_live(live, true);
-    holds(live, &desired.object, &ignored).then_some(desired.hash)
+    holds(live, &desired.object(), &ignored).then_some(desired.hash)
 }

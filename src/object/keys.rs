@@ -81,6 +81,13 @@ pub const ARGO_TRACKING_ID: &str = "argocd.argoproj.io/tracking-id";
 
 /// Finalizer of an Application whose objects are pruned when it is deleted.
 pub const PRUNE_FINALIZER: &str = "towline.dev/prune";
+/// Finalizer on the agent's own ServiceAccount, ClusterRole and binding: it may go on until all
+/// Applications are let go.
+pub const AGENT_FINALIZER: &str = "towline.dev/agent";
+/// What `manifests/` calls the agent's ServiceAccount.
+pub const AGENT_ACCOUNT: &str = "towline";
+/// What `manifests/` calls the ClusterRole of the agent, and its binding.
+pub const AGENT_ROLE: &str = "towline-agent";
 /// Argo CD's spelling of [`PRUNE_FINALIZER`], accepted on Applications that moved over.
 pub const ARGO_FINALIZER: &str = "resources-finalizer.argocd.argoproj.io";
 

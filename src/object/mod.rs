@@ -5,10 +5,12 @@
 mod gvk;
 mod id;
 pub mod keys;
+mod manifest;
 mod pointer;
 mod value;
 
 pub use gvk::{Gvk, Scope, is_built_in};
 pub use id::ObjectId;
+pub use manifest::Manifest;
 pub use pointer::{Pointer, PointerError};
 pub use value::Object;

@@ -72,7 +72,8 @@ fn wants_approval(object: &DesiredObject) -> bool {
         | ("", "PersistentVolume" | "PersistentVolumeClaim" | "Namespace")
         | ("apiextensions.k8s.io", "CustomResourceDefinition") => true,
         ("", "Service") => {
-            let kind = object.object.0.pointer("/spec/type");
+            let object = object.object();
+            let kind = object.0.pointer("/spec/type");
             kind.and_then(|kind| kind.as_str()) == Some("LoadBalancer")
         }
         _ => false,

@@ -6,7 +6,7 @@ use super::*;
 use crate::desired::{DesiredObject, Placement};
 use crate::inventory::{Entry, State};
 use crate::live::Observed;
-use crate::object::{Gvk, Object, Scope};
+use crate::object::{Gvk, Manifest, Scope};
 
 /// One Application's world: what is declared, what is there, what is recorded.
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl World {
             barrier: Barrier::of(&gvk),
             gvk,
             placement: Placement::Served(resource),
-            object: Object(json!({})),
+            manifest: Manifest::default(),
             hash: 1,
             ignore: crate::live::Ignore::default(),
             wave,
@@ -65,6 +65,7 @@ impl World {
             ignored: false,
             place: String::new(),
             generated: None,
+            claims: None,
         };
         self.desired
             .objects

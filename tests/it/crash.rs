@@ -79,6 +79,47 @@ fn a_killed_agent_leaves_nothing_that_its_successor_does_not_finish() {
     world.assert_quiet();
 }
 
+/// How many agents die at some moment of their lives.
+const INSTANTS: u32 = 50;
+/// The longest of those lives, in milliseconds: enough to start, read, write and prune.
+const LONGEST: u64 = 1_500;
+
+#[test]
+fn fifty_agents_that_are_killed_at_any_instant_leave_nothing_behind() {
+    let world = World::idle("instants");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["prune"] = json!({"limit": 1000});
+    world.create(&app);
+    // The same instants in every run.
+    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
+    for instant in 1..=INSTANTS {
+        commit(&world, instant as usize % 5);
+        let agent = world.spawn(None);
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        // No condition: the instant is what is tested.
+        std::thread::sleep(std::time::Duration::from_millis(random % LONGEST));
+        agent.kill();
+        if instant % 10 > 0 && instant < INSTANTS {
+            continue;
+        }
+        let round = 5 + instant as usize;
+        let last = commit(&world, round);
+        let agent = world.spawn(None);
+        world.synced("shop", &last);
+        let prefix = format!("r{round}-");
+        let found = marked(&world, "ConfigMap");
+        assert!(
+            found.iter().all(|name| name.starts_with(&prefix)),
+            "orphans: {found:?}"
+        );
+        assert_eq!(found.len(), OBJECTS);
+        assert_eq!(marked(&world, "Deployment"), [format!("web-{round}")]);
+        agent.kill();
+    }
+}
+
 #[test]
 fn a_restart_without_a_change_writes_nothing() {
     let mut world = World::new("restart");

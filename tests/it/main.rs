@@ -14,6 +14,7 @@
 
 mod adoption;
 mod autoscalers;
+mod boundaries;
 mod cli;
 mod controllers;
 mod crash;
@@ -51,4 +52,5 @@ mod schema;
 mod self_management;
 mod sync_options;
 mod tenants;
+mod uninstall;
 mod world;

@@ -2,9 +2,12 @@
 //! stay bounded, others go on, and everything converges by itself.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use towline_testcluster::ControlPlane;
+use towline_testcluster::{Component, ControlPlane, wait_until};
 
 use crate::world::manifests::config_map;
 use crate::world::{World, condition, install_crd, wait, wait_for};
@@ -83,6 +86,105 @@ fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
     let app = world.app("shop");
     assert_eq!(condition(&app, "Ready")["status"], "False", "{app}");
     assert_eq!(world.deletes(mark), [""; 0]);
+}
+
+#[test]
+fn a_watch_that_is_too_old_is_begun_anew_and_misses_nothing() {
+    let plane = ControlPlane::builder()
+        .with_kwok(false)
+        .with_controllers(false)
+        .start()
+        .unwrap();
+    install_crd(&plane);
+    let world = World::on(&plane, "gone");
+    let agent = world.spawn(None);
+    world.deploy(
+        "shop",
+        "shop",
+        &[
+            ("shop/a.yaml", &config_map("a", "1")),
+            ("shop/b.yaml", &config_map("b", "1")),
+        ],
+    );
+    // While the agent hears nothing, its objects change, and the API server forgets how.
+    agent.signal("STOP");
+    let mark = plane.audit_mark();
+    world.delete("ConfigMap", &world.work, "a");
+    world.patch(
+        "ConfigMap",
+        &world.work,
+        "b",
+        &json!({"data": {"value": "2"}}),
+    );
+    plane.kill(Component::ApiServer).unwrap();
+    plane.restart(Component::ApiServer).unwrap();
+    agent.signal("CONT");
+    wait("what was missed", || {
+        let values = (world.value("a"), world.value("b"));
+        if values == ("1".into(), "1".into()) {
+            Ok(())
+        } else {
+            Err(format!("{values:?}"))
+        }
+    });
+    // The API server says it in the answer to the watch, or in its first event.
+    let relisted = world
+        .requests(mark)
+        .iter()
+        .any(|event| event.verb == "list" && event.resource == "configmaps");
+    assert!(relisted, "the agent listed nothing anew");
+}
+
+/// How long a token may be used from memory, and time for what follows.
+const TOKEN_LIMIT: Duration = Duration::from_secs(120);
+
+#[test]
+fn a_token_that_is_not_good_any_more_is_read_anew_from_its_file() {
+    let plane = ControlPlane::builder()
+        .with_kwok(false)
+        .with_controllers(false)
+        .start()
+        .unwrap();
+    install_crd(&plane);
+    let world = World::on(&plane, "token");
+    // As in a pod: the token is in a file that somebody renews.
+    let file = plane.dir().join("token");
+    let renew = || {
+        let token = plane.service_account_token("token", "towline").unwrap();
+        std::fs::write(&file, token).unwrap();
+    };
+    renew();
+    let kubeconfig = plane.dir().join("kubeconfig-token-file");
+    let text = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": plane.server_url(),
+            "certificate-authority-data": STANDARD.encode(plane.ca_pem())}}],
+        "users": [{"name": "u", "user": {"tokenFile": file}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+    });
+    std::fs::write(&kubeconfig, text.to_string()).unwrap();
+    let agent = world.spawn(Some(&kubeconfig));
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
+    // Another account of the same name: the old token is refused from now on.
+    let mark = plane.audit_mark();
+    world.delete("ServiceAccount", "token", "towline");
+    wait_for("the account to go", || {
+        world.get("ServiceAccount", "token", "towline").is_none()
+    });
+    renew();
+    world.commit(&[("shop/b.yaml", &config_map("b", "1"))]);
+    world.delete("ConfigMap", &world.work, "a");
+    wait_until("the agent with its new token", TOKEN_LIMIT, || {
+        let values = (world.value("a"), world.value("b"));
+        if values == ("1".into(), "1".into()) {
+            Ok(())
+        } else {
+            Err(format!("{values:?}"))
+        }
+    })
+    .unwrap();
+    assert_eq!(world.deletes(mark), [""; 0]);
+    agent.kill();
 }
 
 #[test]

@@ -55,11 +55,19 @@ async fn one(cluster: &dyn Cluster, object: &DesiredObject, subject: Option<&Sub
         Placement::Served(resource) => resource,
         Placement::AwaitsCrd => {
             let note = "its CRD is in the same directory, so it is not dry-run".to_owned();
-            return entry(Verdict::Create, note, text(object, None, &object.object.0));
+            return entry(
+                Verdict::Create,
+                note,
+                text(object, None, &object.object().0),
+            );
         }
         Placement::NotServed => {
             let note = format!("kind {} is not served: install its CRD first", object.gvk);
-            return entry(Verdict::Create, note, text(object, None, &object.object.0));
+            return entry(
+                Verdict::Create,
+                note,
+                text(object, None, &object.object().0),
+            );
         }
         Placement::Unknown => {
             let note = format!("the server of {} does not answer: try again", object.gvk);
@@ -104,7 +112,7 @@ async fn against(
         Ok(next) => (next.0, String::new()),
         Err(error) if is_recreated(object, &error) => {
             recreated = true;
-            let next = overlaid(live.as_ref(), &object.object);
+            let next = overlaid(live.as_ref(), &object.object());
             (
                 next,
                 format!("it would be deleted and created anew: {error}"),
@@ -113,7 +121,7 @@ async fn against(
         Err(error) => match excuse(&error) {
             // What the server would fill in is not known: what is live stands for it.
             Some(why) => (
-                overlaid(live.as_ref(), &object.object),
+                overlaid(live.as_ref(), &object.object()),
                 format!("not dry-run: {why}"),
             ),
             None => return Err(error),
@@ -146,7 +154,7 @@ async fn dry_run(
     target: &Target,
     live: Option<&Object>,
 ) -> Result<Object, Error> {
-    let (who, desired) = (&Identity::Agent, &object.object);
+    let (who, desired) = (&Identity::Agent, &object.object());
     match live {
         _ if !object.replaces => cluster.apply(who, target, desired, true).await,
         None => cluster.put(who, target, desired, Put::Create, true).await,

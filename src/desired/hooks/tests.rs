@@ -134,7 +134,10 @@ fn a_generated_name_is_the_same_for_the_same_revision_and_another_for_the_next()
         let desired = desired(set).expect("valid");
         let (id, hook) = desired.hooks.first_key_value().expect("one hook");
         assert_eq!(hook.prefix.as_deref(), Some("migrate-"));
-        assert_eq!(hook.object.object.0.pointer("/metadata/generateName"), None);
+        assert_eq!(
+            hook.object.object().0.pointer("/metadata/generateName"),
+            None
+        );
         id.name.clone()
     };
     let first = name(&[hook("1")]);

@@ -12,7 +12,7 @@ use crate::diff::{Change, Diff};
 use crate::health::{Health, Status};
 use crate::inventory::{Claim, Inventory, Phase, State};
 use crate::live::{Ignore, Live, Observed, Sighting};
-use crate::object::{Gvk, Object, ObjectId, Scope};
+use crate::object::{Gvk, Manifest, ObjectId, Scope};
 use crate::plan::hooks::Last;
 use crate::plan::{Action, Gate, Immutable, Plan, hooks, plan};
 
@@ -47,7 +47,7 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         barrier: Barrier::of(&gvk),
         gvk,
         placement: Placement::Served(resource),
-        object: Object(json!({})),
+        manifest: Manifest::default(),
         hash: 1,
         wave,
         ignore: Ignore::default(),
@@ -57,6 +57,7 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         ignored: false,
         place: format!("{name}.yaml:1"),
         generated: None,
+        claims: None,
     }
 }
 

@@ -36,7 +36,7 @@ fn only(manifest: &str) -> (Value, String) {
     let desired = desired(manifest).unwrap();
     let notes: Vec<String> = desired.notes.iter().map(ToString::to_string).collect();
     let object = desired.objects.values().next().unwrap();
-    (object.object.0.clone(), notes.join("\n"))
+    (object.object().0, notes.join("\n"))
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use towline::agent::Options;
-use towline::cluster::{KubeCluster, connect_with};
+use towline::cluster::{Cluster, KubeCluster, connect_with};
 
 /// How long an agent may take to end.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
@@ -25,10 +25,21 @@ pub struct Agent {
     address: SocketAddr,
     /// What its threads are called.
     threads: String,
+    /// Whether it is one that dies at a boundary.
+    pub is_fated: bool,
 }
 
 impl Agent {
     pub fn start(kubeconfig: &Path, options: Options) -> Self {
+        Self::start_through(kubeconfig, options, |cluster| Arc::new(cluster))
+    }
+
+    /// An agent that reaches the API server through `door`.
+    pub fn start_through(
+        kubeconfig: &Path,
+        options: Options,
+        door: impl FnOnce(KubeCluster) -> Arc<dyn Cluster>,
+    ) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let threads = format!("agent-{}", NUMBER.fetch_add(1, Ordering::SeqCst));
         let runtime = Builder::new_multi_thread()
@@ -41,7 +52,7 @@ impl Agent {
         let address = listener.local_addr().unwrap();
         let client = runtime.block_on(connect_with(kubeconfig)).unwrap();
         let (stop, stopped) = watch::channel(false);
-        let cluster = Arc::new(KubeCluster::new(client));
+        let cluster = door(KubeCluster::new(client));
         let task = runtime.spawn(towline::agent::run(cluster, options, listener, stopped));
         Self {
             runtime: Some(runtime),
@@ -49,6 +60,7 @@ impl Agent {
             stop,
             address,
             threads,
+            is_fated: false,
         }
     }
 

@@ -5,19 +5,24 @@
 mod agent;
 mod applications;
 mod audit;
+pub mod boundaries;
 mod cluster;
 pub mod manifests;
+mod process;
 
 use std::path::PathBuf;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
 use towline::agent::{Options, Timing};
+use towline::cluster::Cluster;
 use towline::git::{AllowedSchemes, Scheme};
 use towline_testcluster::{AuditMark, ControlPlane, GitRepo, GitServer, shared, wait_until};
+
+use boundaries::{Fate, Fated};
 
 pub use agent::Agent;
 pub use applications::condition;
@@ -116,6 +121,16 @@ impl<'a> World<'a> {
     pub fn start_with(&mut self, options: Options) -> &Agent {
         self.agents.push(Agent::start(&self.kubeconfig, options));
         self.agents.last().unwrap()
+    }
+
+    /// Starts an agent that dies as `fate` has it.
+    pub fn start_fated(&mut self, fate: &Arc<Fate>) {
+        let fate = Arc::clone(fate);
+        let options = self.options();
+        let door = |cluster| Arc::new(Fated { cluster, fate }) as Arc<dyn Cluster>;
+        let mut agent = Agent::start_through(&self.kubeconfig, options, door);
+        agent.is_fated = true;
+        self.agents.push(agent);
     }
 
     /// The only agent.
