@@ -245,7 +245,8 @@ impl<'a> Farewell<'a> {
         };
         let is_leaving = |one: &Option<Object>| one.as_ref().is_none_or(|one| one.is_terminating());
         let all = [&binding, &role, &account].into_iter().all(is_leaving);
-        if !all && !(anyway && is_leaving(&account)) {
+        let goes = all || (anyway && is_leaving(&account));
+        if !goes {
             return false;
         }
         let released = async {

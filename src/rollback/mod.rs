@@ -117,7 +117,7 @@ impl Watchman {
         let now = time(facts.now);
         if facts.healthy && facts.applied {
             self.waited = false;
-            let since = seconds(trial.healthy_since.get_or_insert_with(|| now));
+            let since = seconds(trial.healthy_since.get_or_insert(now.clone()));
             let monitor = if trial.revert {
                 0
             } else {

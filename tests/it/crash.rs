@@ -85,6 +85,10 @@ const INSTANTS: u32 = 50;
 const LONGEST: u64 = 1_500;
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "no condition: the instant is what is tested"
+)]
 fn fifty_agents_that_are_killed_at_any_instant_leave_nothing_behind() {
     let world = World::idle("instants");
     let mut app = world.application("shop", "shop");
@@ -98,7 +102,6 @@ fn fifty_agents_that_are_killed_at_any_instant_leave_nothing_behind() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // No condition: the instant is what is tested.
         std::thread::sleep(std::time::Duration::from_millis(random % LONGEST));
         agent.kill();
         if instant % 10 > 0 && instant < INSTANTS {

@@ -104,8 +104,11 @@ pub(super) fn of_comment(json: &str) -> Option<Value> {
     fits.then_some(definition)
 }
 
+/// Whether a value has the form that it must have.
+type Form = fn(&Value) -> bool;
+
 /// The fields of a definition that count here, with the forms that they may have.
-const FORMS: [(&str, fn(&Value) -> bool); 6] = [
+const FORMS: [(&str, Form); 6] = [
     ("$ref", Value::is_string),
     ("description", Value::is_string),
     ("type", |v| v.is_string() || is_texts(v)),
