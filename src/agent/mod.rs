@@ -16,6 +16,7 @@ mod enforce;
 pub(crate) mod farewell;
 pub(crate) mod finalizers;
 mod goal;
+mod going_back;
 mod hooks;
 mod http;
 mod last_good;
@@ -35,6 +36,7 @@ mod subscribe;
 mod sync;
 mod tell;
 mod timers;
+mod trial;
 mod unsettled;
 mod watches;
 

@@ -1,28 +1,22 @@
 //! Taking revisions back, as the agent does it: what a pass found is judged by [`crate::rollback`],
 //! and going back is one more goal for the pipeline that every update takes.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::application::Application;
 use super::goal::Goal;
+use super::going_back::Hindrance;
 use crate::api::{ApplicationStatus, Policy, RevisionId, outcome};
 use crate::cluster::Identity;
-use crate::desired::{Desired, DesiredObject};
-use crate::diff::{Change, diff};
+use crate::desired::Desired;
 use crate::error::Class;
 use crate::health::{Health, Status};
-use crate::live::Sighting;
-use crate::object::{ObjectId, keys};
-use crate::plan::{Gate, plan};
+use crate::object::keys;
 use crate::rollback::{self, Cause, Facts, Verdict, Watchman};
 use crate::status::{Problem, short};
-
-/// How often it is tried whether going back has become possible.
-const HINDERED_RECHECK: Duration = Duration::from_secs(60);
 
 /// The revision that is gone back to.
 pub(super) struct Good {
@@ -39,21 +33,12 @@ pub(super) struct Court {
     /// The last pass ended with everything healthy.
     was_healthy: bool,
     /// When that was, in seconds since the epoch.
-    last_healthy: Option<i64>,
+    pub(super) last_healthy: Option<i64>,
     /// When the first write of which digest was.
     pub(super) started: Option<(String, jiff::Timestamp)>,
-    hindered: Option<Hindrance>,
+    pub(super) hindered: Option<Hindrance>,
     /// Why the revision stays although it fails, or is not taken although it is the newest.
     pub(super) note: Option<Problem>,
-}
-
-/// Why a revision could not be gone back from.
-struct Hindrance {
-    digest: String,
-    /// What a person had approved then.
-    approval: Option<String>,
-    found: Instant,
-    why: String,
 }
 
 impl Court {
@@ -116,7 +101,7 @@ impl Application {
     }
 
     /// What is said while the newest revision is in quarantine.
-    fn told(&self, good: Option<&str>) -> Problem {
+    pub(super) fn told(&self, good: Option<&str>) -> Problem {
         let from = self.rollback.rolled_back.as_ref();
         let from = from.cloned().unwrap_or_default();
         let known = self.rollback.quarantined(&from.digest);
@@ -183,7 +168,21 @@ impl Application {
         if std::mem::replace(&mut self.court.was_healthy, applied && healthy) {
             self.court.last_healthy = Some(now);
         }
-        let facts = self.facts(&desired, applied, healthy, now);
+        let facts = match &self.rollback.good {
+            // It has nothing to prove, and nobody needs to look at all objects for that.
+            Some(good) if good.digest == desired.digest => Facts {
+                revision: self
+                    .goal
+                    .as_ref()
+                    .map(|g| g.commit.clone())
+                    .unwrap_or_default(),
+                digest: desired.digest.clone(),
+                applied,
+                now,
+                ..Facts::default()
+            },
+            _ => self.facts(&desired, applied, healthy, now),
+        };
         let verdict = self.court.watchman.judge(&mut self.rollback, &facts, rules);
         if let (Some(good), Some(id)) = (&mut self.good, &self.rollback.good)
             && good.id.digest == id.digest
@@ -208,7 +207,7 @@ impl Application {
         }
     }
 
-    fn look_again(&mut self, next: Option<i64>, now: i64) {
+    pub(super) fn look_again(&mut self, next: Option<i64>, now: i64) {
         self.timers.trial = next.map(|at| {
             let seconds = at.saturating_sub(now).max(0).unsigned_abs();
             Instant::now() + Duration::from_secs(seconds)
@@ -254,249 +253,9 @@ impl Application {
             class: Class::Stalled,
         });
     }
-
-    fn facts(&self, desired: &Desired, applied: bool, healthy: bool, now: i64) -> Facts {
-        let good = self.good.as_ref().map(|good| &good.desired.objects);
-        let is_changed = |id: &ObjectId, object: &DesiredObject| {
-            let before = good.and_then(|good| good.get(id));
-            before.is_none_or(|before| before.hash != object.hash)
-        };
-        let is_written = |id: &ObjectId, object: &DesiredObject| {
-            let enforced = self.enforced.get(id);
-            enforced.is_some_and(|enforced| enforced.hash == object.hash)
-        };
-        let changed = || {
-            let objects = desired.objects.iter().filter(|(_, o)| !o.ignored);
-            objects.filter(|(id, object)| is_changed(id, object))
-        };
-        let health = |id: &ObjectId| {
-            let seen = self.live.get(id).and_then(Sighting::present)?;
-            Some(&seen.health)
-        };
-        let sick = changed()
-            .filter(|(id, object)| is_written(id, object))
-            .filter_map(|(id, _)| Some((id, health(id).filter(|h| h.may_cause_rollback())?)))
-            .map(|(id, health)| (id.clone(), (health.reason.into(), health.message.clone())))
-            .collect();
-        let unhealthy = || {
-            let mut all = changed().filter_map(|(id, _)| Some((id, health(id)?)));
-            let (id, health) = all.find(|(_, health)| !is_well(health))?;
-            Some(format!("{id}: {}", health.message))
-        };
-        let report = self.report.as_ref();
-        let own = || self.problems.iter().filter(|p| !self.is_of_source(p));
-        let pending = desired
-            .objects
-            .iter()
-            .any(|(id, object)| !object.ignored && !is_written(id, object));
-        let refused = || {
-            let first = own().next()?;
-            pending.then(|| first.message.clone())
-        };
-        let stuck = || {
-            let report = report?;
-            let mut barred = report.objects.iter();
-            let barred = barred.find(|(id, _)| desired.objects.contains_key(*id));
-            let barred = barred.map(|(id, why)| format!("{id}: {why}"));
-            barred.or_else(|| report.removal.clone())
-        };
-        let hook = report.and_then(|report| report.failure.as_ref());
-        let hook = hook.filter(|failure| failure.retry.is_none());
-        let gave_up = || {
-            let first = own().next().filter(|_| self.gave_up && pending)?;
-            Some((first.reason.clone(), first.message.clone()))
-        };
-        let suspended = self.requests.borrow().is_suspended(now);
-        let waits = report.is_some_and(|report| {
-            let hook = report.hook.is_some() && report.failure.is_none();
-            report.held.is_some() || report.dependency.is_some() || hook
-        });
-        Facts {
-            revision: self
-                .goal
-                .as_ref()
-                .map(|g| g.commit.clone())
-                .unwrap_or_default(),
-            digest: desired.digest.clone(),
-            began: applied
-                || self.changed > 0
-                || changed().any(|(id, object)| is_written(id, object))
-                || hook.is_some(),
-            applied,
-            healthy,
-            waits: waits || suspended || own().any(|p| p.class == Class::Retry),
-            sick,
-            failed: hook
-                .map(|failure| ("HookFailed".into(), failure.to_string()))
-                .or_else(gave_up),
-            unready: if applied {
-                unhealthy()
-            } else {
-                unhealthy().or_else(refused).or_else(stuck)
-            },
-            is_revert: self.was_healthy_once(&desired.digest),
-            last_healthy: self.court.last_healthy,
-            now,
-        }
-    }
-
-    /// That Git cannot be read says nothing of what was read before.
-    fn is_of_source(&self, problem: &Problem) -> bool {
-        self.source_failure.as_ref() == Some(problem)
-    }
-
-    fn was_healthy_once(&self, digest: &str) -> bool {
-        let mut history = self.history.iter().skip(1);
-        history.any(|entry| entry.digest == digest && entry.outcome == outcome::HEALTHY)
-    }
-
-    /// Puts the revision into quarantine, if the one before can be gone back to. Returns whether it
-    /// was.
-    async fn go_back(&mut self, cause: &Cause, policy: &Policy, who: &Identity, now: i64) -> bool {
-        let Some(goal) = &self.goal else { return false };
-        let bad = RevisionId {
-            revision: goal.commit.clone(),
-            digest: goal.desired.digest.clone(),
-        };
-        let desired = Arc::clone(&goal.desired);
-        if let Some(why) = self.hindrance(&bad, &desired, policy, who, now).await {
-            self.timers.trial = Some(Instant::now() + HINDERED_RECHECK);
-            self.hold("RollbackBlocked", cause, &why);
-            return false;
-        }
-        let breaker = self.shared.breaker.lock();
-        let admitted = breaker.unwrap_or_else(PoisonError::into_inner).admit(now);
-        if let Err(until) = admitted {
-            self.look_again(Some(until), now);
-            let why = "three revisions were rolled back in the last ten minutes, which looks like an \
-                       outage of something else";
-            self.hold("RollbackHeld", cause, why);
-            return false;
-        }
-        tracing::warn!(
-            application = self.owner.name,
-            revision = bad.revision,
-            reason = cause.reason,
-            "rolls back: {}",
-            cause.message
-        );
-        self.shared.metrics.deployment(outcome::ROLLED_BACK);
-        rollback::take_back(&mut self.rollback, &bad, cause, now);
-        self.remember_rolled_back(&bad, cause);
-        let good = self.good.as_ref().map(|good| good.id.revision.clone());
-        self.court.note = Some(self.told(good.as_deref()));
-        // Before the first write: whoever goes on after a crash knows it.
-        let request = self.request();
-        self.publish(&request, true).await;
-        true
-    }
-
-    fn hold(&mut self, reason: &str, cause: &Cause, why: &str) {
-        self.court.note = Some(Problem {
-            reason: reason.into(),
-            message: format!(
-                "{}: {}; not rolled back: {why}",
-                cause.reason, cause.message
-            ),
-            class: Class::Stalled,
-        });
-    }
-
-    /// Why it cannot be gone back from `bad`, found out before anything is written; `None` when it
-    /// can.
-    async fn hindrance(
-        &mut self,
-        bad: &RevisionId,
-        desired: &Desired,
-        policy: &Policy,
-        who: &Identity,
-        now: i64,
-    ) -> Option<String> {
-        let Some(good) = &self.good else {
-            return Some("the objects of the revision before are not known any more".into());
-        };
-        let approval = self.requests.borrow().approve.clone();
-        if let Some(known) = &self.court.hindered
-            && known.digest == bad.digest
-            && known.approval == approval
-            && known.found.elapsed() < HINDERED_RECHECK
-        {
-            return Some(known.why.clone());
-        }
-        let good = Arc::clone(&good.desired);
-        let why = match self.irrevocable(desired, &good) {
-            Some(why) => Some(why),
-            None => self.refusal_to_go_back(&good, policy, who, now).await,
-        };
-        self.court.hindered = why.clone().map(|why| Hindrance {
-            digest: bad.digest.clone(),
-            approval,
-            found: Instant::now(),
-            why,
-        });
-        why
-    }
-
-    /// What was written of a revision and is marked as not revertible.
-    fn irrevocable(&self, desired: &Desired, good: &Desired) -> Option<String> {
-        let is_marked =
-            |object: &DesiredObject| object.object().annotation(keys::ROLLBACK) == Some("disabled");
-        let is_written =
-            |id: &ObjectId| self.inventory.as_ref().is_some_and(|i| i.get(id).is_some());
-        let objects = desired.objects.iter().filter(|(id, object)| {
-            let before = good.objects.get(*id);
-            before.is_none_or(|before| before.hash != object.hash)
-        });
-        let hooks = desired.hooks.iter().map(|(id, hook)| (id, &hook.object));
-        let mut all = objects.chain(hooks);
-        let (id, object) = all.find(|(id, object)| is_written(id) && is_marked(object))?;
-        Some(format!(
-            "{}: {id} is marked as not revertible ({}: disabled)",
-            object.place,
-            keys::ROLLBACK
-        ))
-    }
-
-    /// What the prune guard or the API server would refuse.
-    async fn refusal_to_go_back(
-        &self,
-        good: &Arc<Desired>,
-        policy: &Policy,
-        who: &Identity,
-        now: i64,
-    ) -> Option<String> {
-        let inventory = self.inventory.as_ref()?;
-        let accepted: BTreeMap<ObjectId, u64> = self
-            .enforced
-            .iter()
-            .map(|(id, object)| (id.clone(), object.hash))
-            .collect();
-        let approval = self.requests.borrow().approve.clone();
-        let gate = Gate {
-            update: true,
-            heal: false,
-            asked: false,
-            prune: policy.prune,
-            approved: approval.as_deref(),
-            now,
-            failed: false,
-            immutable: &self.immutable,
-        };
-        let mut differences = diff(good, &self.live, inventory, &accepted, policy);
-        super::sync::spare(&mut differences, &self.shared.options.installation());
-        let back = plan(&differences, good, &self.live, inventory, policy, gate);
-        if let Some(held) = &back.report.held {
-            return Some(held.to_string());
-        }
-        let written = differences
-            .iter()
-            .filter(|(_, change)| matches!(change, Change::Create | Change::Update))
-            .filter_map(|(id, _)| good.objects.get(id));
-        self.refusals(written, who).await.into_iter().next()
-    }
 }
 
 /// Whether an object gives no reason to worry.
-fn is_well(health: &Health) -> bool {
+pub(super) fn is_well(health: &Health) -> bool {
     matches!(health.status, Status::Healthy | Status::Suspended)
 }
