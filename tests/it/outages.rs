@@ -89,7 +89,7 @@ fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
 }
 
 #[test]
-fn a_watch_that_is_too_old_is_begun_anew_and_misses_nothing() {
+fn what_changes_while_no_watch_tells_is_undone_afterwards() {
     let plane = ControlPlane::builder()
         .with_kwok(false)
         .with_controllers(false)
@@ -106,9 +106,9 @@ fn a_watch_that_is_too_old_is_begun_anew_and_misses_nothing() {
             ("shop/b.yaml", &config_map("b", "1")),
         ],
     );
-    // While the agent hears nothing, its objects change, and the API server forgets how.
+    // While the agent hears nothing, its objects change. Whether its watches go on where they were, or
+    // are too old and begin anew, is up to the API server.
     agent.signal("STOP");
-    let mark = plane.audit_mark();
     world.delete("ConfigMap", &world.work, "a");
     world.patch(
         "ConfigMap",
@@ -127,12 +127,6 @@ fn a_watch_that_is_too_old_is_begun_anew_and_misses_nothing() {
             Err(format!("{values:?}"))
         }
     });
-    // The API server says it in the answer to the watch, or in its first event.
-    let relisted = world
-        .requests(mark)
-        .iter()
-        .any(|event| event.verb == "list" && event.resource == "configmaps");
-    assert!(relisted, "the agent listed nothing anew");
 }
 
 /// How long a token may be used from memory, and time for what follows.
