@@ -48,6 +48,9 @@ impl AuditEvent {
     }
 }
 
+/// How long after its answer a request may be missing in the log.
+const LAG: std::time::Duration = std::time::Duration::from_millis(30);
+
 impl ControlPlane {
     /// Where the audit log is (one JSON object per line).
     pub fn audit_log(&self) -> PathBuf {
@@ -62,6 +65,8 @@ impl ControlPlane {
     /// All requests since `mark`, once each: a watch when it begins, any other when it is answered.
     pub fn audit_events(&self, mark: AuditMark) -> Result<Vec<AuditEvent>> {
         let path = self.audit_log();
+        // A request is answered before it stands in the log.
+        std::thread::sleep(LAG);
         let what = || format!("reading the audit log {}", path.display());
         let mut file = File::open(&path).doing(what)?;
         // One byte before the mark: it tells whether the mark was set in the middle of a line that

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use towline_testcluster::AuditMark;
 
 use crate::world::manifests::{config_map, deployment, secret, service};
-use crate::world::{World, condition, logs, time_of, wait_for};
+use crate::world::{World, condition, logs, time_of, wait, wait_for};
 
 /// What the issue promises, and what a busy test machine is given.
 const PROMISED: Duration = Duration::from_millis(500);
@@ -39,18 +39,21 @@ fn containers(world: &World<'_>) -> Value {
 /// The time from the first write of anybody else to the agent's first write of a resource, by the
 /// clock of the API server.
 fn healed_after(world: &World<'_>, mark: AuditMark, resource: &str) -> Duration {
-    let events = world.plane.audit_events(mark).unwrap();
+    // What a write did is seen before it stands in the audit log.
     let first = |is_ours: bool| {
-        let found = events.iter().find(|event| {
-            let ours = event.user == world.user();
-            event.resource == resource
-                && event.namespace == world.work
-                && event.is_write()
-                && event.code < 300
-                && ours == is_ours
-                && (ours || event.user == "admin")
-        });
-        time_of(found.unwrap_or_else(|| panic!("no write of {resource}")))
+        wait(&format!("a write of {resource} in the audit log"), || {
+            let events = world.plane.audit_events(mark).unwrap();
+            let found = events.iter().find(|event| {
+                let ours = event.user == world.user();
+                event.resource == resource
+                    && event.namespace == world.work
+                    && event.is_write()
+                    && event.code < 300
+                    && ours == is_ours
+                    && (ours || event.user == "admin")
+            });
+            found.map(time_of).ok_or_else(|| "it is not there".into())
+        })
     };
     Duration::try_from(first(true).duration_since(first(false))).unwrap_or_default()
 }

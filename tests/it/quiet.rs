@@ -70,11 +70,12 @@ fn a_refresh_costs_one_write_of_the_status_and_nothing_else() {
     for _ in 0..5 {
         world.refresh("shop");
     }
-    let asked: Vec<String> = world
-        .requests(mark)
-        .iter()
-        .filter(|event| event.verb != "watch")
-        .map(describe)
-        .collect();
-    assert_eq!(asked, ["patch applications/shop/status"; 5]);
+    let asked = || -> Vec<String> {
+        let requests = world.requests(mark);
+        let requests = requests.iter().filter(|event| event.verb != "watch");
+        requests.map(describe).collect()
+    };
+    // What a write did is seen before it stands in the audit log.
+    wait_for("the last of them", || asked().len() >= 5);
+    assert_eq!(asked(), ["patch applications/shop/status"; 5]);
 }
