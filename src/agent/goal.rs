@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::application::Application;
 use super::sources::Resolved;
-use crate::api::Policy;
+use crate::api::{Policy, RevisionId};
 use crate::cluster::Discovery;
 use crate::desired::{Defaults, Desired, DesiredObject, Placement, build};
 use crate::error::{Class, Diagnostics, Fault as _};
@@ -22,6 +22,16 @@ pub(super) struct Goal {
     pub(super) commit: String,
     /// Its objects.
     pub(super) desired: Arc<Desired>,
+}
+
+impl Goal {
+    /// Commit and digest.
+    pub(super) fn id(&self) -> RevisionId {
+        RevisionId {
+            revision: self.commit.clone(),
+            digest: self.desired.digest.clone(),
+        }
+    }
 }
 
 /// The newest revision that could be rendered.

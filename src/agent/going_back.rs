@@ -41,10 +41,7 @@ impl Application {
         now: i64,
     ) -> bool {
         let Some(goal) = &self.goal else { return false };
-        let bad = RevisionId {
-            revision: goal.commit.clone(),
-            digest: goal.desired.digest.clone(),
-        };
+        let bad = goal.id();
         let desired = Arc::clone(&goal.desired);
         if let Some(why) = self.hindrance(&bad, &desired, policy, who, now).await {
             self.timers.trial = Some(Instant::now() + HINDERED_RECHECK);
@@ -81,10 +78,7 @@ impl Application {
     fn hold(&mut self, reason: &str, cause: &Cause, why: &str) {
         self.court.note = Some(Problem {
             reason: reason.into(),
-            message: format!(
-                "{}: {}; not rolled back: {why}",
-                cause.reason, cause.message
-            ),
+            message: format!("{cause}; not rolled back: {why}"),
             class: Class::Stalled,
         });
     }

@@ -34,15 +34,11 @@ impl Application {
         if !policy.preflight || !writes || known || self.is_rolled_back() {
             return true;
         }
-        let is_written = |object: &DesiredObject| {
-            let enforced = self.enforced.get(&object.id);
-            enforced.is_some_and(|enforced| enforced.hash == object.hash)
-        };
         let hooks = desired.hooks.values().map(|hook| &hook.object);
         let objects: Vec<&Arc<DesiredObject>> = desired
             .objects
             .values()
-            .filter(|object| !object.ignored && !is_written(object))
+            .filter(|object| !object.ignored && !self.is_written(object))
             .chain(hooks)
             .collect();
         let count = objects.len();
@@ -117,7 +113,7 @@ fn untold(error: &Error) -> Option<&'static str> {
     if error.is_not_found() {
         return Some("its namespace is not there yet");
     }
-    let text = error.to_string();
-    text.contains("does not support dry run")
+    error
+        .is_without_dry_run()
         .then_some("an admission webhook does not support dry runs")
 }

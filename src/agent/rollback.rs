@@ -146,7 +146,7 @@ impl Application {
     /// back begins.
     pub(super) async fn judge(&mut self, policy: &Policy, who: &Identity, now: i64) -> bool {
         let Some(goal) = &self.goal else { return false };
-        let desired = Arc::clone(&goal.desired);
+        let (id, desired) = (goal.id(), Arc::clone(&goal.desired));
         let applied = self.applied_digest.as_ref() == Some(&desired.digest);
         let has_begun = self.changed > 0 || self.summary.rolled_forward() > 0;
         let is_known = |(digest, _): &(String, _)| *digest == desired.digest;
@@ -171,17 +171,13 @@ impl Application {
         let facts = match &self.rollback.good {
             // It has nothing to prove, and nobody needs to look at all objects for that.
             Some(good) if good.digest == desired.digest => Facts {
-                revision: self
-                    .goal
-                    .as_ref()
-                    .map(|g| g.commit.clone())
-                    .unwrap_or_default(),
-                digest: desired.digest.clone(),
+                revision: id.revision,
+                digest: id.digest,
                 applied,
                 now,
                 ..Facts::default()
             },
-            _ => self.facts(&desired, applied, healthy, now),
+            _ => self.facts(id, &desired, applied, healthy, now),
         };
         let verdict = self.court.watchman.judge(&mut self.rollback, &facts, rules);
         if let (Some(good), Some(id)) = (&mut self.good, &self.rollback.good)
@@ -249,7 +245,7 @@ impl Application {
     fn stays(&mut self, cause: &Cause, why: &str) {
         self.court.note = Some(Problem {
             reason: "NotRolledBack".into(),
-            message: format!("{}: {}; it stays: {why}", cause.reason, cause.message),
+            message: format!("{cause}; it stays: {why}"),
             class: Class::Stalled,
         });
     }

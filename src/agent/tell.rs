@@ -19,10 +19,7 @@ impl Application {
     /// Puts the revision that was just applied into the history.
     pub(super) fn remember(&mut self, changed: usize) {
         let Some(goal) = &self.goal else { return };
-        let id = RevisionId {
-            revision: goal.commit.clone(),
-            digest: goal.desired.digest.clone(),
-        };
+        let id = goal.id();
         let from = self.reverted.take();
         let mut entry = self.entry(&id);
         entry.changed = i64::try_from(changed).unwrap_or(i64::MAX);
@@ -45,10 +42,7 @@ impl Application {
             false => self.entry(id),
         };
         entry.outcome = outcome::ROLLED_BACK.into();
-        entry.message = Some(shown::line(
-            &format!("{}: {}", cause.reason, cause.message),
-            CAUSE_LIMIT,
-        ));
+        entry.message = Some(shown::line(&cause.to_string(), CAUSE_LIMIT));
         self.put(entry);
     }
 

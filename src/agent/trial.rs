@@ -3,7 +3,7 @@
 
 use super::application::Application;
 use super::rollback::is_well;
-use crate::api::outcome;
+use crate::api::{RevisionId, outcome};
 use crate::desired::{Desired, DesiredObject};
 use crate::error::Class;
 use crate::live::Sighting;
@@ -13,15 +13,18 @@ use crate::status::Problem;
 
 impl Application {
     /// Everything that [`crate::rollback::Watchman`] judges by.
-    pub(super) fn facts(&self, desired: &Desired, applied: bool, healthy: bool, now: i64) -> Facts {
+    pub(super) fn facts(
+        &self,
+        id: RevisionId,
+        desired: &Desired,
+        applied: bool,
+        healthy: bool,
+        now: i64,
+    ) -> Facts {
         let good = self.good.as_ref().map(|good| &good.desired.objects);
         let is_changed = |id: &ObjectId, object: &DesiredObject| {
             let before = good.and_then(|good| good.get(id));
             before.is_none_or(|before| before.hash != object.hash)
-        };
-        let is_written = |id: &ObjectId, object: &DesiredObject| {
-            let enforced = self.enforced.get(id);
-            enforced.is_some_and(|enforced| enforced.hash == object.hash)
         };
         let changed = || {
             let objects = desired.objects.iter().filter(|(_, o)| !o.ignored);
@@ -32,7 +35,7 @@ impl Application {
             Some(&seen.health)
         };
         let sick = changed()
-            .filter(|(id, object)| is_written(id, object))
+            .filter(|(_, object)| self.is_written(object))
             .filter_map(|(id, _)| Some((id, health(id).filter(|h| h.may_cause_rollback())?)))
             .map(|(id, health)| (id.clone(), (health.reason.into(), health.message.clone())))
             .collect();
@@ -46,7 +49,7 @@ impl Application {
         let pending = desired
             .objects
             .iter()
-            .any(|(id, object)| !object.ignored && !is_written(id, object));
+            .any(|(_, object)| !object.ignored && !self.is_written(object));
         let refused = || {
             let first = own().next()?;
             pending.then(|| first.message.clone())
@@ -70,15 +73,11 @@ impl Application {
             report.held.is_some() || report.dependency.is_some() || hook
         });
         Facts {
-            revision: self
-                .goal
-                .as_ref()
-                .map(|g| g.commit.clone())
-                .unwrap_or_default(),
-            digest: desired.digest.clone(),
+            revision: id.revision,
+            digest: id.digest,
             began: applied
                 || self.changed > 0
-                || changed().any(|(id, object)| is_written(id, object))
+                || changed().any(|(_, object)| self.is_written(object))
                 || hook.is_some(),
             applied,
             healthy,
@@ -96,6 +95,12 @@ impl Application {
             last_healthy: self.court.last_healthy,
             now,
         }
+    }
+
+    /// Whether the object is enforced with this content.
+    pub(super) fn is_written(&self, object: &DesiredObject) -> bool {
+        let enforced = self.enforced.get(&object.id);
+        enforced.is_some_and(|enforced| enforced.hash == object.hash)
     }
 
     /// That Git cannot be read says nothing of what was read before.

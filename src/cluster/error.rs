@@ -62,6 +62,11 @@ impl Error {
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { code: 404, .. })
     }
+
+    /// True when an admission webhook does not take part in dry runs.
+    pub fn is_without_dry_run(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("does not support dry run"))
+    }
 }
 
 impl Fault for Error {

@@ -9,6 +9,7 @@
 mod breaker;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -79,6 +80,12 @@ pub struct Cause {
     pub reason: String,
     /// The object, and what it says.
     pub message: String,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
 }
 
 /// What is remembered between two looks at a revision, and not after a restart.

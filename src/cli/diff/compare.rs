@@ -185,16 +185,12 @@ fn foreign(live: &Object, subject: &Subject) -> Option<String> {
 fn excuse(error: &Error) -> Option<&'static str> {
     match error.reason() {
         "NamespaceNotFound" => Some("its namespace is not there yet"),
-        "WebhookDenied" if is_without_dry_run(error) => {
+        "WebhookDenied" if error.is_without_dry_run() => {
             Some("an admission webhook does not support dry runs")
         }
-        _ if is_without_dry_run(error) => Some("an admission webhook does not support dry runs"),
+        _ if error.is_without_dry_run() => Some("an admission webhook does not support dry runs"),
         _ => None,
     }
-}
-
-fn is_without_dry_run(error: &Error) -> bool {
-    matches!(error, Error::Refused { message, .. } if message.contains("does not support dry run"))
 }
 
 fn text(object: &DesiredObject, live: Option<&Object>, next: &Value) -> String {
