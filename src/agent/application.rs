@@ -25,15 +25,14 @@ use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
 use super::timers::{Timers, due};
-use super::watches::{Mailbox, Notice};
+use super::watches::Mailbox;
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy, RollbackStatus};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
 use crate::diff::Drift;
-use crate::error::Class;
 use crate::health::Patience;
-use crate::inventory::{Inventory, Owner, Phase};
-use crate::live::{Live, Sighting};
+use crate::inventory::{Inventory, Owner};
+use crate::live::Live;
 use crate::object::ObjectId;
 use crate::plan::dependencies::{Blocked, Standings};
 use crate::plan::fight::Fights;
@@ -46,16 +45,6 @@ use crate::status::{Heals, Problem, Summary};
 const COALESCE: Duration = Duration::from_millis(5);
 /// The shortest time between two status writes that no pass with writes asked for.
 pub(super) const STATUS_SPACING: Duration = Duration::from_secs(1);
-/// When what was learned by the way (UIDs, hashes) is stored.
-pub(super) const STORE_AFTER: Duration = Duration::from_secs(5);
-/// When it is asked again what the health of objects hangs on that are on their way.
-const RECHECK: Duration = Duration::from_secs(11);
-/// How often every object is read, in case a watch missed something.
-const AUDIT: Duration = Duration::from_secs(3600);
-/// How often objects that belong to others are looked at again.
-const FOREIGN_RECHECK: Duration = Duration::from_secs(30);
-/// The wait for a CRD of the same revision to be served.
-const AWAIT_CRD: Duration = Duration::from_millis(700);
 /// How long the first poll of Git may take before healing begins without it.
 const FIRST_POLL: Duration = Duration::from_secs(3);
 /// The most passes in a row without looking up: a bound on what should end by itself.
@@ -142,11 +131,11 @@ pub(super) struct Application {
     pub(super) published_at: Option<Instant>,
     /// Why the last poll failed, as the last pass saw it.
     pub(super) source_failure: Option<Problem>,
-    retries: u32,
+    pub(super) retries: u32,
     /// Nothing is tried again by itself: the sync failed.
     pub(super) gave_up: bool,
     /// What was tried last: a change of it starts the retries anew.
-    tried: Option<(String, i64)>,
+    pub(super) tried: Option<(String, i64)>,
     /// The pods of workloads that are on their way, and since when those are.
     pub(super) pods: PodWatches,
     pub(super) patience: Patience,
@@ -431,34 +420,7 @@ impl Application {
             self.handled.sync.clone_from(&request.sync);
         }
         self.schedule_retry(policy);
-        if self
-            .inventory
-            .as_ref()
-            .is_some_and(|i| !i.changed_shards().is_empty())
-        {
-            self.timers
-                .store
-                .get_or_insert_with(|| Instant::now() + STORE_AFTER);
-        }
-        if self.lacks_kinds()
-            || self
-                .worst()
-                .is_some_and(|(_, health)| health.status == crate::health::Status::Progressing)
-        {
-            self.timers
-                .recheck
-                .get_or_insert_with(|| Instant::now() + RECHECK);
-        }
-        if self
-            .report
-            .as_ref()
-            .is_some_and(|report| !report.objects.is_empty())
-        {
-            // Others' objects: nobody tells us when they are let go.
-            self.timers
-                .recheck
-                .get_or_insert_with(|| Instant::now() + FOREIGN_RECHECK);
-        }
+        self.schedule_rechecks();
         let urgent = self.summary != Summary::default();
         self.publish(request, urgent).await;
         self.tell_heals(request).await;
@@ -474,125 +436,6 @@ impl Application {
         self.keep_last_good();
     }
 
-    /// Errors are tried again: passing ones for ever, those that a person must mend up to a limit.
-    /// What a poll or an event brings is looked at in any case.
-    fn schedule_retry(&mut self, policy: &Policy) {
-        let source_failed = self.source_state().failure.is_some();
-        let classes = self
-            .problems
-            .iter()
-            .skip(usize::from(source_failed))
-            .map(|p| p.class);
-        // The most hopeful class decides: one stalled object does not stop the retry of another.
-        let class = classes.min_by_key(|class| matches!(class, Class::Stalled));
-        match class {
-            None => {
-                self.retries = 0;
-                self.gave_up = false;
-                self.timers.retry = None;
-            }
-            Some(class) => {
-                let wait = policy.backoff.wait(self.retries, class);
-                self.timers.retry = wait.map(|wait| Instant::now() + wait);
-                self.retries += 1;
-                let gave_up =
-                    wait.is_none() && !std::mem::replace(&mut self.gave_up, wait.is_none());
-                if gave_up && self.has_hooks_of(Phase::SyncFail) {
-                    self.timers.retry = Some(Instant::now());
-                }
-            }
-        }
-        if let Some(due) = self.report.as_ref().and_then(|report| report.due) {
-            let seconds = due
-                .saturating_sub(jiff::Timestamp::now().as_second())
-                .max(0);
-            let at = Instant::now() + Duration::from_secs(seconds.unsigned_abs());
-            self.timers.retry = Some(self.timers.retry.map_or(at, |retry| retry.min(at)));
-        }
-        // A kind whose CRD was just applied is served in a moment.
-        let awaits = self.goal.as_ref().is_some_and(|goal| {
-            goal.desired
-                .waiting()
-                .any(|o| o.placement == crate::desired::Placement::AwaitsCrd)
-        });
-        if awaits {
-            self.timers.retry = Some(Instant::now() + AWAIT_CRD);
-        }
-    }
-
-    /// Takes in what the watches told. Returns true when something is not as it was.
-    fn read_mailbox(&mut self) -> bool {
-        let heard = self.mailbox.take_pods();
-        let mut changed = !heard.is_empty() && {
-            self.pods.take(heard);
-            self.weigh()
-        };
-        for (id, notice) in self.mailbox.take() {
-            let Some(known) = self.live.get(&id) else {
-                // Not looked for yet, or not ours: the next look decides.
-                continue;
-            };
-            match notice {
-                Notice::Ended(seen) => {
-                    self.last.insert(id.clone(), *seen);
-                    self.live.remove(&id);
-                    changed = true;
-                }
-                Notice::Lost => {
-                    self.live.remove(&id);
-                    changed = true;
-                }
-                Notice::Seen(mut seen) => {
-                    if let Sighting::Present(old) = known {
-                        let same = old.uid == seen.uid;
-                        if same && seen.version <= old.version {
-                            continue;
-                        }
-                        let untouched = seen.is_untouched(old);
-                        seen.holds = old.holds.filter(|_| same && untouched);
-                        self.weigh_one(&id, &mut seen, jiff::Timestamp::now());
-                        changed |= seen.holds != old.holds
-                            || seen.health != old.health
-                            || seen.unsettled != old.unsettled
-                            || seen.terminating != old.terminating
-                            || seen.finished != old.finished;
-                    } else {
-                        changed = true;
-                    }
-                    self.live.insert(id, Sighting::Present(seen));
-                }
-            }
-        }
-        for listing in self.mailbox.take_listings() {
-            let before = self.live.len();
-            self.live
-                .retain(|id, seen| seen.present().is_none() || !listing.lacks(id));
-            changed |= self.live.len() != before;
-        }
-        changed
-    }
-
-    /// A suspension may end by itself.
-    fn wait_for_resume(&mut self, request: &Request) {
-        let now = jiff::Timestamp::now();
-        let until = request.suspend_until;
-        let Some(until) = until.filter(|_| request.is_suspended(now.as_second())) else {
-            // One that is due is not taken away before it was seen.
-            return;
-        };
-        let wait = until
-            .saturating_mul(1000)
-            .saturating_sub(now.as_millisecond());
-        let wait = Duration::from_millis(wait.max(0).unsigned_abs().saturating_add(1));
-        self.timers.resume = Some(Instant::now() + wait);
-    }
-
-    /// The time between two audits: an hour, spread so that Applications do not all read at once.
-    fn audit_interval(&self) -> Duration {
-        let spread = u64::from(self.owner.key().bytes().fold(0_u8, u8::wrapping_add));
-        AUDIT - Duration::from_secs(300) + Duration::from_secs(600 * spread / 255)
-    }
-
     /// Objects that wait for others are read again.
     fn forget_waiting(&mut self) {
         if let Some(report) = &self.report {
@@ -601,7 +444,7 @@ impl Application {
     }
 
     /// Whether something is recorded of a kind that is not served, or was not when that was asked last.
-    fn lacks_kinds(&self) -> bool {
+    pub(super) fn lacks_kinds(&self) -> bool {
         let recorded = self.inventory.iter().flat_map(|inventory| inventory.iter());
         { recorded }.any(|(id, _)| !self.recorded.contains_key(id))
     }
@@ -623,11 +466,6 @@ impl Application {
         if let Err(error) = self.last_good.delete(&*self.shared.cluster).await {
             tracing::warn!(application = self.owner.name, %error, "last-good of a deleted Application was left");
         }
-    }
-
-    /// Looks again after this time.
-    pub(super) fn retry_in(&mut self, wait: Duration) {
-        self.timers.retry = Some(Instant::now() + wait);
     }
 }
 

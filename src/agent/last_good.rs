@@ -11,9 +11,10 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::application::{Application, STORE_AFTER};
+use super::application::Application;
 use super::chunks::{Chunks, ChunksError};
 use super::rollback::Good;
+use super::schedule::STORE_AFTER;
 use crate::api::{Policy, RevisionId};
 use crate::cluster::Cluster;
 use crate::desired::{Desired, DesiredObject, restore};

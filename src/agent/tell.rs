@@ -2,9 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::application::{Application, STATUS_SPACING, STORE_AFTER};
+use super::application::{Application, STATUS_SPACING};
 use super::publish::publish;
 use super::request::Request;
+use super::schedule::STORE_AFTER;
 use crate::api::{ApplicationStatus, HistoryEntry, Policy, RevisionId, outcome};
 use crate::cluster::{Identity, Resource};
 use crate::inventory::Inventory;

@@ -1,0 +1,59 @@
+//! What the watches told an Application since it looked last.
+
+use super::application::Application;
+use super::watches::Notice;
+use crate::live::Sighting;
+
+impl Application {
+    /// Takes in what the watches told. Returns true when something is not as it was.
+    pub(super) fn read_mailbox(&mut self) -> bool {
+        let heard = self.mailbox.take_pods();
+        let mut changed = !heard.is_empty() && {
+            self.pods.take(heard);
+            self.weigh()
+        };
+        for (id, notice) in self.mailbox.take() {
+            let Some(known) = self.live.get(&id) else {
+                // Not looked for yet, or not ours: the next look decides.
+                continue;
+            };
+            match notice {
+                Notice::Ended(seen) => {
+                    self.last.insert(id.clone(), *seen);
+                    self.live.remove(&id);
+                    changed = true;
+                }
+                Notice::Lost => {
+                    self.live.remove(&id);
+                    changed = true;
+                }
+                Notice::Seen(mut seen) => {
+                    if let Sighting::Present(old) = known {
+                        let same = old.uid == seen.uid;
+                        if same && seen.version <= old.version {
+                            continue;
+                        }
+                        let untouched = seen.is_untouched(old);
+                        seen.holds = old.holds.filter(|_| same && untouched);
+                        self.weigh_one(&id, &mut seen, jiff::Timestamp::now());
+                        changed |= seen.holds != old.holds
+                            || seen.health != old.health
+                            || seen.unsettled != old.unsettled
+                            || seen.terminating != old.terminating
+                            || seen.finished != old.finished;
+                    } else {
+                        changed = true;
+                    }
+                    self.live.insert(id, Sighting::Present(seen));
+                }
+            }
+        }
+        for listing in self.mailbox.take_listings() {
+            let before = self.live.len();
+            self.live
+                .retain(|id, seen| seen.present().is_none() || !listing.lacks(id));
+            changed |= self.live.len() != before;
+        }
+        changed
+    }
+}
