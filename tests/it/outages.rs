@@ -86,6 +86,20 @@ fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
     let app = world.app("shop");
     assert_eq!(condition(&app, "Ready")["status"], "False", "{app}");
     assert_eq!(world.deletes(mark), [""; 0]);
+
+    // Mended, nobody tells the agent of it: it looks itself, and ends what it had begun. The API
+    // server makes the entry of a CRD's group anew; one that is only changed back stays stale in
+    // its discovery.
+    let (status, answer) = plane.request("DELETE", api_service, &json!(null)).unwrap();
+    assert!(status < 300, "{answer}");
+    wait("the prune that was held", || {
+        let gone = matches!(plane.request("GET", served, &json!(null)), Ok((404, _)));
+        if gone && world.value("b").is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{gone} {} {}", world.value("b"), world.app("shop")))
+        }
+    });
 }
 
 #[test]
