@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use towline::yaml::{Duplicates, Resolver, SEPARATOR, emit, read_documents, resolve};
 
+/// That of the `towline` binary, so that the floor has it as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const SIZES: [usize; 5] = [20, 200, 600, 2_000, 20_000];
 /// How many times the floor a render may take. Below this size, starting a process is most of it.
 const MOST: f64 = 2.5;
