@@ -51,6 +51,7 @@ impl Listing {
 /// replaces the older one, so that a storm of events costs one entry.
 pub struct Mailbox {
     owner: Owner,
+    label: Arc<str>,
     /// What is left to others, of the objects where something is.
     ignores: Mutex<BTreeMap<ObjectId, Ignore>>,
     notices: Mutex<BTreeMap<ObjectId, Notice>>,
@@ -64,6 +65,7 @@ impl Mailbox {
     /// An empty mailbox.
     pub fn new(owner: Owner) -> Self {
         Self {
+            label: owner.key().into(),
             owner,
             ignores: Mutex::default(),
             notices: Mutex::default(),
@@ -71,6 +73,11 @@ impl Mailbox {
             pods: Mutex::default(),
             wake: Notify::new(),
         }
+    }
+
+    /// The value of the label of its Application's objects.
+    fn label(&self) -> Arc<str> {
+        Arc::clone(&self.label)
     }
 
     /// Says what is left to others from now on, of every object where something is. Returns those
@@ -244,7 +251,7 @@ struct Task {
     mailboxes: Arc<RwLock<BTreeMap<String, Arc<Mailbox>>>>,
     subject: Arc<Subject>,
     /// Every object seen, with the label it had: what a new list lacks is gone.
-    known: BTreeMap<ObjectId, String>,
+    known: BTreeMap<ObjectId, Arc<str>>,
 }
 
 type Events = BoxStream<'static, (Option<String>, Result<WatchEvent, Error>)>;
@@ -252,7 +259,7 @@ type Events = BoxStream<'static, (Option<String>, Result<WatchEvent, Error>)>;
 impl Task {
     /// Watches the whole cluster; where that is forbidden, the namespaces that matter.
     async fn run(mut self, mut wanted: watch::Receiver<BTreeSet<String>>) {
-        let mut listed = BTreeSet::new();
+        let mut listed = Some(BTreeSet::new());
         let mut all = self.open(None);
         while let Some((_, event)) = all.next().await {
             let forbidden = event.as_ref().is_err_and(Error::is_forbidden);
@@ -265,7 +272,7 @@ impl Task {
         // Each namespace has a stream of its own; new ones join as Applications come.
         let mut streams: SelectAll<Events> = SelectAll::new();
         let mut open = BTreeSet::new();
-        let mut listings: BTreeMap<String, BTreeSet<ObjectId>> = BTreeMap::new();
+        let mut listings: BTreeMap<String, Option<BTreeSet<ObjectId>>> = BTreeMap::new();
         loop {
             for namespace in wanted.borrow_and_update().iter() {
                 if !namespace.is_empty() && open.insert(namespace.clone()) {
@@ -275,7 +282,8 @@ impl Task {
             tokio::select! {
                 event = streams.next(), if !streams.is_empty() => {
                     if let Some((Some(namespace), event)) = event {
-                        let listed = listings.entry(namespace.clone()).or_default();
+                        let listed = listings.entry(namespace.clone());
+                        let listed = listed.or_insert_with(|| Some(BTreeSet::new()));
                         self.take(Some(&namespace), event, listed);
                     }
                 }
@@ -298,22 +306,25 @@ impl Task {
             .boxed()
     }
 
-    /// One event. `listed` collects the ids of a list that is under way.
+    /// One event. `listed` collects the ids of a list while one is under way.
     fn take(
         &mut self,
         namespace: Option<&str>,
         event: Result<WatchEvent, Error>,
-        listed: &mut BTreeSet<ObjectId>,
+        listed: &mut Option<BTreeSet<ObjectId>>,
     ) {
         match event {
-            Ok(WatchEvent::Relist) => listed.clear(),
+            Ok(WatchEvent::Relist) => *listed = Some(BTreeSet::new()),
             Ok(WatchEvent::Applied(object)) => {
-                listed.insert(object.id());
-                self.seen(&object);
+                let id = self.seen(&object);
+                if let Some(listed) = listed {
+                    listed.insert(id);
+                }
             }
             Ok(WatchEvent::Deleted(object)) => self.deleted(&object),
             Ok(WatchEvent::Listed) => {
                 *lock(&self.subject.blind) = None;
+                let listed = listed.take().unwrap_or_default();
                 let missing: Vec<ObjectId> = self
                     .known
                     .keys()
@@ -322,7 +333,6 @@ impl Task {
                     .cloned()
                     .collect();
                 missing.iter().for_each(|id| self.lost(id));
-                listed.clear();
                 self.tell_listing(namespace);
             }
             Err(error) => {
@@ -332,16 +342,29 @@ impl Task {
         }
     }
 
-    fn seen(&mut self, object: &Object) {
-        let Some(label) = object.label(keys::APPLICATION_LABEL) else {
-            return;
-        };
+    /// Takes in an object as it is, and returns its id.
+    fn seen(&mut self, object: &Object) -> ObjectId {
         let id = object.id();
-        self.known.insert(id.clone(), label.to_owned());
-        if let Some(mailbox) = self.mailbox(label) {
-            let now = jiff::Timestamp::now().as_second();
-            mailbox.put(id, Notice::Seen(Box::new(mailbox.observe(object, now))));
+        let Some(label) = object.label(keys::APPLICATION_LABEL) else {
+            return id;
+        };
+        let (id, unchanged) = match self.known.get_key_value(&id) {
+            // One id in memory, however often the object changes.
+            Some((known, of)) => (known.clone(), of.as_ref() == label),
+            None => (id, false),
+        };
+        let mailbox = self.mailbox(label);
+        if !unchanged {
+            // The label is the same text for all objects of an Application.
+            let label = mailbox.as_ref().map_or_else(|| label.into(), |m| m.label());
+            self.known.insert(id.clone(), label);
         }
+        if let Some(mailbox) = mailbox {
+            let now = jiff::Timestamp::now().as_second();
+            let seen = mailbox.observe(object, now);
+            mailbox.put(id.clone(), Notice::Seen(Box::new(seen)));
+        }
+        id
     }
 
     fn deleted(&mut self, object: &Object) {
