@@ -178,11 +178,7 @@ pub(super) fn recorded<'a>(
 ) -> BTreeMap<ObjectId, Resource> {
     entries
         .filter_map(|(id, entry)| {
-            let gvk = Gvk {
-                group: id.group.clone(),
-                version: entry.version.clone(),
-                kind: id.kind.clone(),
-            };
+            let gvk = Gvk::new(&id.group, &entry.version, &id.kind);
             match discovery.lookup_kind(&gvk) {
                 Lookup::Served(resource) => Some((id.clone(), resource.clone())),
                 Lookup::NotServed | Lookup::Unknown => None,

@@ -1,6 +1,7 @@
 //! What the API server serves: kinds, their resource names and their scope.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ pub struct Resource {
     /// Group, version and kind.
     pub gvk: Gvk,
     /// The plural name in URLs, such as `deployments`.
-    pub plural: String,
+    pub plural: Arc<str>,
     /// Namespaced or not.
     pub scope: Scope,
     /// Whether `status` is a subresource: then applying it has no effect.
@@ -97,11 +98,7 @@ impl Discovery {
             let kind = text(entry, "/responseKind/kind");
             let subresources = items(entry, "subresources");
             let resource = Resource {
-                gvk: Gvk {
-                    group: group.into(),
-                    version: version_name.into(),
-                    kind: kind.into(),
-                },
+                gvk: Gvk::new(group, version_name, kind),
                 plural: text(entry, "/resource").into(),
                 scope: match text(entry, "/scope") {
                     "Namespaced" => Scope::Namespaced,

@@ -47,7 +47,7 @@ pub(super) fn watch(
         version: gvk.version.clone(),
         api_version: gvk.api_version(),
         kind: gvk.kind.clone(),
-        plural: scope.resource.plural.clone(),
+        plural: scope.resource.plural.as_ref().into(),
     };
     let api: Api<DynamicObject> = match &scope.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, &api_resource),

@@ -54,7 +54,12 @@ pub fn scaled_by(object: &Object, namespace: &str) -> Option<ObjectId> {
         text("apiVersion").unwrap_or(version),
         text("kind").unwrap_or(kind),
     );
-    Some(ObjectId::new(gvk.group, gvk.kind, namespace, text("name")?))
+    Some(ObjectId::new(
+        &gvk.group,
+        &gvk.kind,
+        namespace,
+        text("name")?,
+    ))
 }
 
 /// The rules for one object, which has its namespace already. What its annotation says wrong is

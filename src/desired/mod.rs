@@ -268,7 +268,7 @@ fn desired_object(
     mistakes: &mut Diagnostics,
 ) -> Option<(DesiredObject, Object)> {
     let mut object = Object(one.value.clone());
-    let gvk = object.gvk();
+    let mut gvk = object.gvk();
     if gvk.kind.is_empty() || gvk.version.is_empty() || object.name().is_empty() {
         let missing = if object.name().is_empty() {
             "metadata.name"
@@ -286,7 +286,11 @@ fn desired_object(
     normalize::normalize(&mut object.0, notes);
     let declared = crds.get(&(gvk.group.clone(), gvk.kind.clone()));
     let placement = match discovery.lookup(&gvk) {
-        Lookup::Served(resource) => Placement::Served(resource.clone()),
+        Lookup::Served(resource) => {
+            // One in memory for all objects of the kind.
+            gvk.clone_from(&resource.gvk);
+            Placement::Served(resource.clone())
+        }
         Lookup::Unknown => Placement::Unknown,
         Lookup::NotServed if declared.is_some() => Placement::AwaitsCrd,
         Lookup::NotServed => Placement::NotServed,

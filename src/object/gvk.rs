@@ -1,10 +1,18 @@
 //! Group, version and kind of an object, and whether it lives in a namespace.
 
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// Group, version and kind. The core group is the empty string.
+///
+/// A copy costs nothing, and is no second one in memory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Gvk {
+pub struct Gvk(Arc<GvkParts>);
+
+/// What a [`Gvk`] says.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GvkParts {
     /// API group; empty for the core group.
     pub group: String,
     /// API version, such as `v1` or `v2beta1`.
@@ -13,15 +21,32 @@ pub struct Gvk {
     pub kind: String,
 }
 
+impl Deref for Gvk {
+    type Target = GvkParts;
+
+    fn deref(&self) -> &GvkParts {
+        &self.0
+    }
+}
+
 impl Gvk {
-    /// From `apiVersion` (`v1`, `apps/v1`) and `kind`.
-    pub fn from_api_version(api_version: &str, kind: &str) -> Self {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        Self {
+    /// From its three parts, in the order in which they are printed.
+    pub fn new(
+        group: impl Into<String>,
+        version: impl Into<String>,
+        kind: impl Into<String>,
+    ) -> Self {
+        Self(Arc::new(GvkParts {
             group: group.into(),
             version: version.into(),
             kind: kind.into(),
-        }
+        }))
+    }
+
+    /// From `apiVersion` (`v1`, `apps/v1`) and `kind`.
+    pub fn from_api_version(api_version: &str, kind: &str) -> Self {
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        Self::new(group, version, kind)
     }
 
     /// `apiVersion` as it stands in a manifest: `v1` or `apps/v1`.

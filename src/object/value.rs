@@ -22,7 +22,7 @@ impl Object {
     /// Identity without the version.
     pub fn id(&self) -> ObjectId {
         let gvk = self.gvk();
-        ObjectId::new(gvk.group, gvk.kind, self.namespace(), self.name())
+        ObjectId::new(&gvk.group, &gvk.kind, self.namespace(), self.name())
     }
 
     /// `metadata.name`, or the empty string.

@@ -451,11 +451,7 @@ fn may_prune(diff: &Diff, desired: &Desired, gate: Gate<'_>) -> bool {
 /// The barrier of an object that is not declared any more.
 fn recorded_barrier(id: &ObjectId, inventory: &Inventory) -> Barrier {
     let version = inventory.get(id).map_or("", |entry| entry.version.as_str());
-    Barrier::of(&crate::object::Gvk {
-        group: id.group.clone(),
-        version: version.into(),
-        kind: id.kind.clone(),
-    })
+    Barrier::of(&crate::object::Gvk::new(&id.group, version, &id.kind))
 }
 
 impl fmt::Display for Plan {

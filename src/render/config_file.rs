@@ -8,7 +8,7 @@ use super::build::Layer;
 use super::config::{FieldConfig, NameReference};
 use super::decode::{Decoder, Strictness};
 use super::error::{Error, Reason, Result};
-use super::fieldspec::{FieldSpec, any_kind, merge_one};
+use super::fieldspec::{FieldSpec, merge_one};
 use super::kustomization::{field_spec, gvk, misfits, yaml_error};
 use super::limits::{MAX_NESTED_LISTS, MAX_TYPE_FIELDS};
 use crate::object::Gvk;
@@ -89,10 +89,7 @@ fn types_of(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
             .all(|field| properties.is_some_and(|p| p.contains_key(*field)));
         if is_kind {
             let kind = name.rsplit('.').next().unwrap_or(name);
-            let gvk = Gvk {
-                kind: kind.to_owned(),
-                ..any_kind()
-            };
+            let gvk = Gvk::new("", "", kind);
             let mut fields = Fields {
                 types,
                 gvk,
@@ -164,11 +161,7 @@ impl Fields<'_> {
             if let (Some(version), Some(kind)) = (version, kind) {
                 let key = text("x-kubernetes-object-ref-name-key").unwrap_or("name");
                 path.push(key.to_owned());
-                let target = Gvk {
-                    version: version.to_owned(),
-                    kind: kind.to_owned(),
-                    ..any_kind()
-                };
+                let target = Gvk::new("", version, kind);
                 let referrers = vec![self.spec(path)];
                 path.pop();
                 self.config

@@ -73,11 +73,7 @@ impl<'a> ByKind<'a> {
 
 /// The selector that takes any kind.
 pub(super) fn any_kind() -> Gvk {
-    Gvk {
-        group: String::new(),
-        version: String::new(),
-        kind: String::new(),
-    }
+    Gvk::new("", "", "")
 }
 
 /// Whether one more may be added to a list of `len`.

@@ -50,11 +50,7 @@ impl<'a> KindRef<'a> {
 
     /// With texts of its own.
     pub fn to_gvk(self) -> Gvk {
-        Gvk {
-            group: self.group.to_owned(),
-            version: self.version.to_owned(),
-            kind: self.kind.to_owned(),
-        }
+        Gvk::new(self.group, self.version, self.kind)
     }
 }
 

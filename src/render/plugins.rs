@@ -235,7 +235,7 @@ fn place(error: Error, layer: &Layer<'_>, resource: &Resource) -> Error {
 fn builtin(resource: &Resource) -> Result<String> {
     let gvk = resource.gvk();
     if gvk.group.is_empty() && gvk.version == "builtin" {
-        return Ok(gvk.kind);
+        return Ok(gvk.kind.clone());
     }
     Err(forbidden(&gvk.kind))
 }

@@ -298,11 +298,7 @@ impl Value {
 }
 
 fn is_source(id: &Identity, selector: &Selector) -> bool {
-    let gvk = Gvk {
-        group: selector.group.clone(),
-        version: selector.version.clone(),
-        kind: selector.kind.clone(),
-    };
+    let gvk = Gvk::new(&selector.group, &selector.version, &selector.kind);
     (selector.name.is_empty() || selector.name == id.name)
         && (selector.namespace.is_empty() || selector.namespace == id.effective_namespace())
         && is_selected(&id.gvk, &gvk)

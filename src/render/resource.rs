@@ -202,10 +202,7 @@ impl Resource {
         }
         let now = self.gvk();
         let past = |past: &Past| {
-            let gvk = Gvk {
-                kind: past.kind.as_str().to_owned(),
-                ..now.clone()
-            };
+            let gvk = Gvk::new(&now.group, &now.version, past.kind.as_str());
             Identity::past(gvk, &past.namespace, &past.name)
         };
         self.trail.past.iter().map(past).collect()

@@ -73,11 +73,7 @@ async fn look(
 ) -> Live {
     let now = jiff::Timestamp::now().as_second();
     let reads = left.iter().map(|(id, recorded)| async move {
-        let gvk = Gvk {
-            group: id.group.clone(),
-            version: recorded.version.clone(),
-            kind: id.kind.clone(),
-        };
+        let gvk = Gvk::new(&id.group, &recorded.version, &id.kind);
         let sighting = match discovery.lookup_kind(&gvk) {
             Lookup::Served(resource) => {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());

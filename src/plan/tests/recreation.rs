@@ -15,7 +15,7 @@ fn refused(api: &str, kind: &str, recreation: Recreation) -> (World, Immutable, 
         Change::Create,
         Status::Healthy,
     );
-    let id = ObjectId::new(Gvk::from_api_version(api, kind).group, kind, "shop", "x");
+    let id = ObjectId::new(&Gvk::from_api_version(api, kind).group, kind, "shop", "x");
     let object = world.desired.objects.get_mut(&id).expect("declared");
     std::sync::Arc::make_mut(object).recreation = recreation;
     let mut immutable = Immutable::none();

@@ -14,11 +14,7 @@ pub(super) fn spec(kind: &str, path: &str, create: bool) -> FieldSpec {
 pub(super) fn selector(kind: &str) -> Gvk {
     let mut parts = kind.splitn(3, '/').map(str::to_owned);
     let mut next = || parts.next().unwrap_or_default();
-    Gvk {
-        group: next(),
-        version: next(),
-        kind: next(),
-    }
+    Gvk::new(next(), next(), next())
 }
 
 fn specs(table: &[(&str, &str, bool)]) -> Vec<FieldSpec> {

@@ -98,11 +98,11 @@ pub(in super::super) fn field_spec(record: &Record<'_>) -> FieldSpec {
 
 /// Reads group, version and kind.
 pub(in super::super) fn gvk(record: &Record<'_>) -> Gvk {
-    Gvk {
-        group: record.strict_text("group"),
-        version: record.strict_text("version"),
-        kind: record.strict_text("kind"),
-    }
+    Gvk::new(
+        record.strict_text("group"),
+        record.strict_text("version"),
+        record.strict_text("kind"),
+    )
 }
 
 impl PatchEntry {
@@ -238,8 +238,8 @@ impl VarEntry {
             let api_version = object.text("apiVersion");
             if !api_version.is_empty() {
                 match api_version.split('/').collect::<Vec<_>>()[..] {
-                    [group, version] => (gvk.group, gvk.version) = (group.into(), version.into()),
-                    [version] => gvk.version = version.into(),
+                    [group, version] => gvk = Gvk::new(group, version, &gvk.kind),
+                    [version] => gvk = Gvk::new(&gvk.group, version, &gvk.kind),
                     _ => {}
                 }
             }

@@ -100,11 +100,7 @@ fn role_ref(object: &Mapping, path: &str) -> Option<Gvk> {
     }
     let role = object.get("roleRef")?;
     let field = |key| role.get(key).map(|node| text(node).to_owned());
-    Some(Gvk {
-        group: field("apiGroup")?,
-        version: String::new(),
-        kind: field("kind")?,
-    })
+    Some(Gvk::new(field("apiGroup")?, "", field("kind")?))
 }
 
 /// The search for what one field means.
