@@ -17,10 +17,10 @@ use towline::render::{Options, render};
 use towline::tree::Tree;
 use towline_testcluster::AuditEvent;
 
-use support::{Times, World, answered, milliseconds, services, target};
+use support::{Times, World, answered, milliseconds, progress, services, target};
 
 /// Rounds of each; both get the same number of objects in the cluster beside them.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 2;
 /// Requests in flight of the bare loop; the best of them counts.
 const CONCURRENCY: [usize; 3] = [16, 32, 64];
 
@@ -45,11 +45,13 @@ async fn main() -> anyhow::Result<()> {
         for (at, in_flight) in CONCURRENCY.into_iter().enumerate() {
             let namespace = format!("bare{round}-{in_flight}");
             let time = bare_loop(&world, &cluster, &namespace, in_flight).await?;
+            progress(&format!("bare loop, {in_flight} in flight: {time:.0} ms"));
             best[at].push(time);
             world.at_rest(&namespace, services).await?;
         }
         let namespace = format!("ours{round}");
         let (time, requests) = first_sync(&world, &namespace, objects).await?;
+        progress(&format!("towline: {time:.0} ms"));
         ours.push(time);
         counted = Some(requests);
         world.settled_as(&namespace).await?;

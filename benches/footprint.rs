@@ -146,7 +146,7 @@ impl Agent {
             .arg(world.dir.path().join("agent-cache"))
             .env("KUBECONFIG", &world.kubeconfig)
             // As manifests/deployment.yaml has it.
-            .env("MALLOC_ARENA_MAX", "1")
+            .env("MIMALLOC_ALLOW_THP", "0")
             .stdout(Stdio::null())
             .spawn()?;
         Ok(Self(child))

@@ -302,9 +302,24 @@ impl World {
 
 /// 101 ConfigMaps, each in a file of its own, and their kustomization.
 pub fn hundred_and_one(repo: &GitRepo) -> anyhow::Result<()> {
-    let mut kustomization = "resources:\n".to_owned();
-    for number in 0..101 {
+    config_maps(repo, 101)
+}
+
+/// So many.
+pub fn config_maps(repo: &GitRepo, count: usize) -> anyhow::Result<()> {
+    for number in 0..count {
         repo.write(&format!("app/c{number}.yaml"), &config_map(number, "first"))?;
+    }
+    list_config_maps(repo, 0..count)
+}
+
+/// Declares these, and no others.
+pub fn list_config_maps(
+    repo: &GitRepo,
+    numbers: impl Iterator<Item = usize>,
+) -> anyhow::Result<()> {
+    let mut kustomization = "resources:\n".to_owned();
+    for number in numbers {
         kustomization.push_str(&format!("  - c{number}.yaml\n"));
     }
     Ok(repo.write("app/kustomization.yaml", &kustomization)?)

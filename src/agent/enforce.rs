@@ -9,8 +9,7 @@ use super::sync::End;
 use crate::api::Policy;
 use crate::cluster::Identity;
 use crate::desired::Desired;
-use crate::diff::{Change, diff};
-use crate::object::ObjectId;
+use crate::diff::drifted;
 use crate::plan::{Plan, Report, heal};
 
 impl Application {
@@ -19,12 +18,8 @@ impl Application {
         if self.enforced.is_empty() {
             return End::Settled;
         }
-        let enforced = Desired {
-            objects: self.enforced.clone(),
-            ..Desired::default()
-        };
         let told = self.problems.len();
-        let plan = self.plan_heal(&enforced, policy);
+        let plan = self.plan_heal(policy);
         // What is declared now is not known: nothing but healing can be planned.
         let declared = Arc::new(Desired::default());
         let complete = match self.write_ahead(&plan, &declared, policy, who, now).await {
@@ -34,8 +29,8 @@ impl Application {
                 true
             }
         };
-        self.watch(&enforced, who);
-        let next = self.plan_heal(&enforced, policy);
+        self.watch(self.enforced.values(), who);
+        let next = self.plan_heal(policy);
         let more = !next.steps.is_empty() && self.problems.len() == told;
         self.report = Some(next.report);
         if !complete || more {
@@ -46,15 +41,10 @@ impl Application {
     }
 
     /// Heal steps, and how many objects differ whether they are healed or not.
-    fn plan_heal(&self, enforced: &Desired, policy: &Policy) -> Plan {
-        let inventory = self.inventory.clone().unwrap_or_default();
-        let accepted: BTreeMap<ObjectId, u64> = enforced
-            .objects
-            .iter()
-            .map(|(id, object)| (id.clone(), object.hash))
-            .collect();
-        let mut drift = diff(enforced, &self.live, &inventory, &accepted, policy);
-        drift.retain(|id, change| *change == Change::Drift && enforced.objects.contains_key(id));
+    fn plan_heal(&mut self, policy: &Policy) -> Plan {
+        let inventory = self.inventory.get_or_insert_default();
+        let nothing = (&BTreeMap::new(), &BTreeMap::new());
+        let drift = drifted(&self.enforced, &self.live, inventory, nothing, policy);
         let mut plan = Plan {
             report: Report {
                 out_of_sync: drift.len(),
@@ -63,7 +53,7 @@ impl Application {
             ..Plan::default()
         };
         if policy.automated && policy.self_heal {
-            heal(&mut plan, &drift, enforced);
+            heal(&mut plan, &drift, &self.enforced);
         }
         plan
     }

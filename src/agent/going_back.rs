@@ -1,7 +1,6 @@
 //! Going back: what is in the way of it is found before anything is written, and what is decided is
 //! told before anything is written.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -147,11 +146,6 @@ impl Application {
         now: i64,
     ) -> Option<String> {
         let inventory = self.inventory.as_ref()?;
-        let accepted: BTreeMap<ObjectId, u64> = self
-            .enforced
-            .iter()
-            .map(|(id, object)| (id.clone(), object.hash))
-            .collect();
         let approval = self.requests.borrow().approve.clone();
         let gate = Gate {
             update: true,
@@ -163,7 +157,7 @@ impl Application {
             failed: false,
             immutable: &self.immutable,
         };
-        let mut differences = diff(good, &self.live, inventory, &accepted, policy);
+        let mut differences = diff(good, &self.live, inventory, &self.enforced, policy);
         super::sync::spare(&mut differences, &self.shared.options.installation());
         let back = plan(&differences, good, &self.live, inventory, policy, gate);
         if let Some(held) = &back.report.held {

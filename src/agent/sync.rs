@@ -8,8 +8,8 @@ use super::application::Application;
 use crate::api::{Adopt, Policy};
 use crate::apply::{Context, apply, ensure_namespace};
 use crate::cluster::Identity;
-use crate::desired::{Desired, Installation, short_digest};
-use crate::diff::{Change, Diff, diff};
+use crate::desired::{Desired, DesiredObject, Installation, short_digest};
+use crate::diff::{Change, Diff, diff, drifted};
 use crate::inventory::{Claim, Entry};
 use crate::live::Sighting;
 use crate::object::ObjectId;
@@ -72,7 +72,8 @@ impl Application {
             self.shared.metrics.sync(first.map_or(Ok(()), Err), seconds);
         }
         self.changed += self.summary.rolled_forward();
-        self.watch(&desired, who);
+        let hooks = desired.hooks.values().map(|hook| &hook.object);
+        self.watch(desired.objects.values().chain(hooks), who);
         self.see_hooks(who, now).await;
         self.settle().await;
         self.look_for_autoscalers(who).await;
@@ -118,21 +119,13 @@ impl Application {
             failed: self.gave_up,
             immutable: &self.immutable,
         };
-        let accepted: BTreeMap<ObjectId, u64> = self
-            .enforced
-            .iter()
-            .map(|(id, object)| (id.clone(), object.hash))
-            .collect();
-        let mut differences = diff(desired, &self.live, inventory, &accepted, policy);
+        let mut differences = diff(desired, &self.live, inventory, &self.enforced, policy);
         spare(&mut differences, &self.shared.options.installation());
         let mut plan = plan(&differences, desired, &self.live, inventory, policy, gate);
         if gate.heal {
-            let enforced = Desired {
-                objects: self.enforced.clone(),
-                ..Desired::default()
-            };
-            let drift = diff(&enforced, &self.live, inventory, &accepted, policy);
-            heal(&mut plan, &only_declared(drift, &enforced), &enforced);
+            let known = (&desired.objects, &differences);
+            let drift = drifted(&self.enforced, &self.live, inventory, known, policy);
+            heal(&mut plan, &drift, &self.enforced);
         }
         if plan.report.out_of_sync > 0 {
             plan.report.dependency.clone_from(&self.blocked_by);
@@ -229,11 +222,10 @@ impl Application {
             .or_else(|| self.applied.clone())
             .unwrap_or_default();
         let shared = Arc::clone(&self.shared);
-        let (live, enforced, recorded) = (
-            self.live.clone(),
-            self.enforced.clone(),
-            self.recorded.clone(),
-        );
+        // What of it the plan needs: the rest changes while it is carried out.
+        let live = planned(plan, &self.live);
+        let enforced = planned(plan, &self.enforced);
+        let recorded = planned(plan, &self.recorded);
         let unscaled = self.unscaled.clone();
         // A revision that cannot be rendered is no reason to stop healing: newer means newer than
         // what this pass has looked at, not than what it enforces.
@@ -277,12 +269,12 @@ impl Application {
     }
 
     /// Sees to it that every kind that matters is watched.
-    pub(super) fn watch(&self, desired: &Desired, who: &Identity) {
-        let declared = desired
-            .objects
-            .values()
-            .chain(desired.hooks.values().map(|hook| &hook.object))
-            .filter_map(|o| Some((&o.id, o.resource()?)));
+    pub(super) fn watch<'a>(
+        &self,
+        declared: impl Iterator<Item = &'a Arc<DesiredObject>>,
+        who: &Identity,
+    ) {
+        let declared = declared.filter_map(|o| Some((&o.id, o.resource()?)));
         for (id, resource) in declared.chain(self.recorded.iter()) {
             self.shared.watches.ensure(who, resource, &id.namespace);
         }
@@ -299,10 +291,8 @@ pub(super) fn spare(changes: &mut Diff, own: &Installation) {
     }
 }
 
-/// Drift of declared objects only: what left the newest revision is the plan's to decide.
-fn only_declared(drift: Diff, enforced: &Desired) -> Diff {
-    drift
-        .into_iter()
-        .filter(|(id, change)| *change == Change::Drift && enforced.objects.contains_key(id))
-        .collect()
+/// What is known of the objects of a plan.
+fn planned<T: Clone>(plan: &Plan, known: &BTreeMap<ObjectId, T>) -> BTreeMap<ObjectId, T> {
+    let of = |id: &ObjectId| Some((id.clone(), known.get(id)?.clone()));
+    plan.steps.iter().filter_map(|step| of(&step.id)).collect()
 }

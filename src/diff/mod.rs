@@ -7,7 +7,8 @@ mod drift;
 mod mask;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::api::{Adopt, Policy};
 use crate::desired::{Desired, DesiredObject};
@@ -47,19 +48,22 @@ pub enum Change {
 /// The change of every object that is desired or recorded, by id.
 pub type Diff = BTreeMap<ObjectId, Change>;
 
-/// Compares. `accepted` holds the content hashes of the revision that is being enforced: an object
-/// whose content is the same there and differs in the cluster has drifted.
+/// Objects as they should be, by id; shared with the revisions that they are of.
+pub type Objects = BTreeMap<ObjectId, Arc<DesiredObject>>;
+
+/// Compares. `enforced` holds what is being enforced: an object whose content is the same there and
+/// differs in the cluster has drifted.
 pub fn diff(
     desired: &Desired,
     live: &Live,
     inventory: &Inventory,
-    accepted: &BTreeMap<ObjectId, u64>,
+    enforced: &Objects,
     policy: &Policy,
 ) -> Diff {
     let mut diff = Diff::new();
     for (id, object) in &desired.objects {
         let entry = inventory.get(id);
-        let at_accepted = accepted.get(id) == Some(&object.hash);
+        let at_accepted = enforced.get(id).is_some_and(|e| e.hash == object.hash);
         diff.insert(
             id.clone(),
             declared(object, live.get(id), entry, at_accepted, policy),
@@ -71,6 +75,27 @@ pub fn diff(
         }
     }
     diff
+}
+
+/// The objects that do not hold what is enforced, whatever the newest revision says. `known` is what
+/// [`diff`] found for the objects of `desired`.
+pub fn drifted(
+    enforced: &Objects,
+    live: &Live,
+    inventory: &Inventory,
+    (desired, known): (&Objects, &Diff),
+    policy: &Policy,
+) -> BTreeSet<ObjectId> {
+    let differs = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| {
+        let is_the_same = desired.get(*id).is_some_and(|d| Arc::ptr_eq(d, object));
+        if let (true, Some(change)) = (is_the_same, known.get(*id)) {
+            return *change == Change::Drift;
+        }
+        let (sighting, entry) = (live.get(*id), inventory.get(id));
+        declared(object, sighting, entry, true, policy) == Change::Drift
+    };
+    let differing = enforced.iter().filter(differs);
+    differing.map(|(id, _)| id.clone()).collect()
 }
 
 /// An object that the revision declares.

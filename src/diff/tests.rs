@@ -94,7 +94,14 @@ fn change(
     accepted: Option<u64>,
 ) -> Change {
     let live = sighting.map(|s| (id(), s)).into_iter().collect();
-    let accepted = accepted.map(|hash| (id(), hash)).into_iter().collect();
+    let at = |hash| DesiredObject {
+        hash,
+        ..desired.objects[&id()].as_ref().clone()
+    };
+    let accepted = accepted
+        .map(|hash| (id(), at(hash).into()))
+        .into_iter()
+        .collect();
     diff(
         desired,
         &live,

@@ -23,7 +23,7 @@ use recreate::Way;
 
 use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
-use crate::diff::{Change, Diff};
+use crate::diff::{Change, Diff, Objects};
 use crate::health::Status;
 use crate::inventory::{Inventory, Phase};
 use crate::live::{Live, Sighting};
@@ -373,14 +373,16 @@ fn names(unconfirmed: Option<&Refusal>) -> BTreeSet<ObjectId> {
 }
 
 /// Adds the heal steps: objects that do not hold what is enforced, and that the plan does not bring
-/// to new content anyway. `enforced` is the diff of the accepted objects, whatever the newest
-/// revision says, so that drift is undone while a newer revision is held, waiting or broken.
-pub fn heal(plan: &mut Plan, enforced: &Diff, desired: &Desired) {
+/// to new content anyway. `drifted` is told of what is enforced, whatever the newest revision says, so
+/// that drift is undone while a newer revision is held, waiting or broken.
+pub fn heal(plan: &mut Plan, drifted: &BTreeSet<ObjectId>, enforced: &Objects) {
+    if drifted.is_empty() {
+        return;
+    }
     let planned: BTreeSet<ObjectId> = plan.steps.iter().map(|step| step.id.clone()).collect();
-    for (id, change) in enforced {
-        if *change == Change::Drift
-            && !planned.contains(id)
-            && let Some(object) = desired.objects.get(id)
+    for id in drifted {
+        if !planned.contains(id)
+            && let Some(object) = enforced.get(id)
         {
             plan.steps.push(Step {
                 action: Action::Heal,

@@ -132,7 +132,10 @@ impl World {
             gate,
         );
         if gate.heal {
-            heal(&mut plan, &self.diff, &self.desired);
+            let drifted =
+                |(id, change): (&ObjectId, &Change)| (*change == Change::Drift).then(|| id.clone());
+            let drifted = self.diff.iter().filter_map(drifted).collect();
+            heal(&mut plan, &drifted, &self.desired.objects);
         }
         plan
     }
