@@ -2,53 +2,147 @@
 //! and who looks something up compares what the hash leads to.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
-/// The places of objects by the hash of something of theirs.
+/// The places of objects by the hash of something of theirs. Small, because it is as long as the
+/// render is large: nearly every hash has one place.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     state: RandomState,
-    places: HashMap<u64, Places>,
-}
-
-/// Nearly always there is one.
-#[derive(Debug)]
-enum Places {
-    One(usize),
-    Many(Vec<usize>),
-}
-
-impl Places {
-    fn as_slice(&self) -> &[usize] {
-        match self {
-            Self::One(place) => std::slice::from_ref(place),
-            Self::Many(places) => places,
-        }
-    }
-
-    fn add(&mut self, place: usize) {
-        match self {
-            Self::One(first) if *first == place => {}
-            Self::One(first) => *self = Self::Many(vec![*first, place]),
-            Self::Many(places) if places.last() == Some(&place) => {}
-            Self::Many(places) => places.push(place),
-        }
-    }
+    first: HashMap<u64, u32, BuildHasherDefault<Hashed>>,
+    /// The others of a hash that has several.
+    more: HashMap<u64, Vec<u32>, BuildHasherDefault<Hashed>>,
 }
 
 impl Index {
+    /// With room for so many keys.
+    pub fn with_capacity(keys: usize) -> Self {
+        Self {
+            first: HashMap::with_capacity_and_hasher(keys, BuildHasherDefault::default()),
+            ..Self::default()
+        }
+    }
+
     /// Adds the object at `place` under `key`. Places come in rising order.
     pub fn add(&mut self, key: impl Hash, place: usize) {
+        let place = narrow(place);
         let hash = self.state.hash_one(key);
-        self.places
-            .entry(hash)
-            .and_modify(|places| places.add(place))
-            .or_insert(Places::One(place));
+        let first = *self.first.entry(hash).or_insert(place);
+        if first == place {
+            return;
+        }
+        let more = self.more.entry(hash).or_default();
+        if more.last() != Some(&place) {
+            more.push(place);
+        }
     }
 
     /// The places of objects that may have `key`, in rising order: others may be among them.
-    pub fn find(&self, key: impl Hash) -> &[usize] {
-        let found = self.places.get(&self.state.hash_one(key));
-        found.map_or(&[][..], Places::as_slice)
+    pub fn find(&self, key: impl Hash) -> Places<'_> {
+        let hash = self.state.hash_one(key);
+        let first = self.first.get(&hash).copied();
+        let more = first.and_then(|_| self.more.get(&hash));
+        Places {
+            first,
+            more: more.map(Vec::as_slice).unwrap_or_default().iter(),
+        }
+    }
+}
+
+/// Places of objects, in rising order.
+#[derive(Debug)]
+pub(super) struct Places<'a> {
+    first: Option<u32>,
+    more: std::slice::Iter<'a, u32>,
+}
+
+impl Iterator for Places<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let place = self.first.take().or_else(|| self.more.next().copied())?;
+        Some(place as usize)
+    }
+}
+
+/// The first item whose key one before it has, by its place.
+pub(super) fn first_duplicate<'a, T, K: Hash + Eq>(
+    items: &'a [T],
+    key: impl Fn(&'a T) -> K,
+) -> Option<usize> {
+    let state = RandomState::new();
+    let mut hashes: Vec<(u64, u32)> = items
+        .iter()
+        .enumerate()
+        .map(|(place, item)| (state.hash_one(key(item)), narrow(place)))
+        .collect();
+    hashes.sort_unstable();
+    let mut found: Option<usize> = None;
+    for same in hashes.chunk_by(|(a, _), (b, _)| a == b) {
+        let places = || same.iter().map(|(_, place)| *place as usize);
+        let has_earlier = |(n, place): &(usize, usize)| {
+            let key_here = key(&items[*place]);
+            places()
+                .take(*n)
+                .any(|earlier| key(&items[earlier]) == key_here)
+        };
+        if let Some((_, place)) = places().enumerate().skip(1).find(has_earlier) {
+            found = Some(found.map_or(place, |least| least.min(place)));
+        }
+    }
+    found
+}
+
+/// There are never more objects than [`MAX_OBJECTS`](super::limits::MAX_OBJECTS).
+fn narrow(place: usize) -> u32 {
+    u32::try_from(place).unwrap_or(u32::MAX)
+}
+
+/// Takes a hash for what it is.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Only hashes come here, by `write_u64`.
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_found_in_rising_order() {
+        let mut index = Index::with_capacity(4);
+        for (place, key) in ["a", "b", "a", "a", "c"].into_iter().enumerate() {
+            index.add(key, place);
+            index.add(key, place);
+        }
+        let find = |key| index.find(key).collect::<Vec<_>>();
+        assert_eq!(find("a"), [0, 2, 3]);
+        assert_eq!(find("b"), [1]);
+        assert_eq!(find("d"), [0; 0]);
+    }
+
+    #[test]
+    fn the_first_duplicate_is_that_of_the_least_place() {
+        assert_eq!(first_duplicate(&["a", "b", "c"], |key| *key), None);
+        assert_eq!(
+            first_duplicate(&["a", "b", "c", "b", "a"], |key| *key),
+            Some(3)
+        );
+        assert_eq!(first_duplicate(&["a", "a", "a"], |key| *key), Some(1));
     }
 }

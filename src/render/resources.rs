@@ -1,12 +1,10 @@
 //! The objects that a layer has accumulated, in order, with the indexes by which they are found.
 //! kustomize scans the whole list for each look-up.
 
-use std::collections::HashSet;
-
 use super::error::{Error, Reason, Result};
 use super::fields::text;
 use super::identity::Identity;
-use super::index::Index;
+use super::index::{Index, first_duplicate};
 use super::limits::MAX_OBJECTS;
 use super::order::Ranks;
 use super::resource::Resource;
@@ -44,14 +42,14 @@ impl Resources {
         let place = self.list.len();
         let list = &self.list;
         let present = self.present.get_or_insert_with(|| {
-            let mut index = Index::default();
+            let mut index = Index::with_capacity(list.len());
             for (i, resource) in list.iter().enumerate().filter(|(_, r)| !r.deleted) {
                 index.add(resource.key(), i);
             }
             index
         });
         let key = resource.key();
-        let mut same_hash = present.find(key).iter().map(|i| &list[*i]);
+        let mut same_hash = present.find(key).map(|i| &list[i]);
         if same_hash.any(|other| !other.deleted && other.key() == key) {
             return Err(duplicate(&resource));
         }
@@ -199,13 +197,9 @@ impl Resources {
     /// Where there are.
     pub fn check_unique(&mut self) -> Result<()> {
         self.looks += self.list.len();
-        let mut seen = HashSet::new();
-        for resource in self.iter() {
-            if !seen.insert(resource.key()) {
-                return Err(duplicate(resource));
-            }
-        }
-        Ok(())
+        let list: Vec<&Resource> = self.iter().collect();
+        first_duplicate(&list, |resource| resource.key())
+            .map_or(Ok(()), |place| Err(duplicate(list[place])))
     }
 
     /// The objects that have or had this identity.
@@ -214,7 +208,7 @@ impl Resources {
         let looks = &mut self.looks;
         let index = self.any.get_or_insert_with(|| {
             *looks += list.len();
-            let mut index = Index::default();
+            let mut index = Index::with_capacity(list.len());
             for (i, resource) in list.iter().enumerate() {
                 resource.all_keys().for_each(|key| index.add(key, i));
             }
@@ -222,7 +216,7 @@ impl Resources {
         });
         let key = id.key();
         let is_it = |r: &Resource| !r.deleted && r.all_keys().any(|have| have == key);
-        let found = index.find(key).iter().copied();
+        let found = index.find(key);
         found.filter(|i| is_it(&list[*i])).collect()
     }
 
@@ -232,14 +226,14 @@ impl Resources {
         let looks = &mut self.looks;
         let index = self.names.get_or_insert_with(|| {
             *looks += list.len();
-            let mut index = Index::default();
+            let mut index = Index::with_capacity(list.len());
             for (i, resource) in list.iter().enumerate() {
                 resource.all_names().for_each(|name| index.add(name, i));
             }
             index
         });
         let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
-        let found = index.find(name).iter().copied();
+        let found = index.find(name);
         found.filter(|i| is_it(&list[*i])).collect()
     }
 

@@ -73,22 +73,19 @@ impl DiskFiles {
         }
     }
 
-    /// Whether `file` is what is at `path`, and no link stands there.
+    /// Whether the file that was opened is what is at `path`, and no link stands there.
     #[cfg(unix)]
-    fn is_still(&self, path: &str, file: &File) -> io::Result<bool> {
+    fn is_still(&self, path: &str, opened: &fs::Metadata) -> io::Result<bool> {
         use std::os::unix::fs::MetadataExt as _;
 
-        let (opened, there) = (
-            file.metadata()?,
-            fs::symlink_metadata(self.root.join(path))?,
-        );
+        let there = fs::symlink_metadata(self.root.join(path))?;
         Ok(opened.is_file() && (opened.dev(), opened.ino()) == (there.dev(), there.ino()))
     }
 
     /// Other systems make links for administrators only.
     #[cfg(not(unix))]
-    fn is_still(&self, _: &str, file: &File) -> io::Result<bool> {
-        Ok(file.metadata()?.is_file())
+    fn is_still(&self, _: &str, opened: &fs::Metadata) -> io::Result<bool> {
+        Ok(opened.is_file())
     }
 
     /// An absolute target of a link at `link` inside the root, as a relative one.
@@ -144,13 +141,16 @@ impl Files for DiskFiles {
             }
             Some(EntryKind::File) => {
                 let file = File::open(self.root.join(path)).map_err(|e| store(path, &e))?;
+                let opened = file.metadata().map_err(|e| store(path, &e))?;
                 // What was a file a moment ago may be a link by now, and would be followed.
-                if !self.is_still(path, &file).map_err(|e| store(path, &e))? {
+                if !self.is_still(path, &opened).map_err(|e| store(path, &e))? {
                     let message = format!("`{path}` changed while it was read");
                     return Err(ReadError::Store(message));
                 }
-                let mut bytes = Vec::new();
                 let most = (limit as u64).saturating_add(1);
+                // Room for one byte more shows the end of the file without a third read.
+                let expected = opened.len().saturating_add(1).min(most);
+                let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
                 file.take(most)
                     .read_to_end(&mut bytes)
                     .map_err(|error| store(path, &error))?;
