@@ -274,3 +274,24 @@ fn remote(path: &str) -> Error {
     )
     .hint("copy it into the repository: a revision must be complete to be reviewed and reverted")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::MemoryFiles;
+
+    #[test]
+    fn the_bytes_of_all_files_are_limited_together() {
+        let large = "#".repeat(MAX_FILE_BYTES);
+        let tree = Tree::new(MemoryFiles::default().file("large.yaml", &large));
+        let budget = Budget::default();
+        let loader =
+            Loader::new(&tree, "", LoadRestrictor::RootOnly, &budget).expect("the root is there");
+        for _ in 0..MAX_TOTAL_BYTES / MAX_FILE_BYTES {
+            loader.read("large.yaml").expect("within the limit");
+        }
+        let error = loader.read("large.yaml").expect_err("past the limit");
+        let limit = format!("more than the limit of {MAX_TOTAL_BYTES} bytes read");
+        assert!(error.to_string().contains(&limit), "{error}");
+    }
+}
