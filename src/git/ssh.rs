@@ -7,10 +7,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use gix_transport::Protocol;
 use gix_transport::client::blocking_io::Transport as AnyTransport;
 use gix_transport::client::git::ConnectMode;
 use gix_transport::client::git::blocking_io::Connection;
+use gix_transport::{Protocol, Service};
 use russh::client::{Config, Handle, Handler};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use tokio::net::TcpStream;
@@ -69,12 +69,13 @@ impl Shells {
         self.shell = None;
     }
 
-    /// A conversation with `git-upload-pack` on `remote`.
+    /// A conversation with `service` on `remote`.
     pub(super) fn open(
         &mut self,
         remote: &RemoteUrl,
         credential: &Credential,
         watch: &Watch,
+        service: Service,
     ) -> Result<Box<dyn AnyTransport>> {
         let runtime = runtime().map_err(|error| watch.unreachable(Cause::of(&error)))?;
         if !self.has_any() {
@@ -88,10 +89,13 @@ impl Shells {
         shell.used = Instant::now();
         let run = async {
             let channel = shell.connection.channel_open_session().await?;
-            // Servers that do not take it speak the old protocol, which works as well.
-            channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            // Servers that do not take it speak the old protocol, which works as well. For a push
+            // there is no other.
+            if service == Service::UploadPack {
+                channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            }
             // The URL was checked to have no quote in it.
-            let command = format!("git-upload-pack '{}'", remote.path());
+            let command = format!("{} '{}'", service.as_str(), remote.path());
             channel.exec(false, command).await?;
             Ok::<_, russh::Error>(channel)
         };
