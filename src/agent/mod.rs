@@ -41,6 +41,7 @@ mod timers;
 mod trial;
 mod unsettled;
 mod watches;
+mod write_back;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

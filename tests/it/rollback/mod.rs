@@ -1,6 +1,7 @@
 //! A revision that does not work takes itself back, and does not come again by itself.
 
 mod obstacles;
+mod write_back;
 
 use serde_json::{Value, json};
 use towline::object::keys;
