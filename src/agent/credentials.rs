@@ -171,6 +171,15 @@ pub fn credential(
     })
 }
 
+/// The same, among Secrets as the API server lists them.
+///
+/// # Errors
+/// As for [`credential`].
+pub(crate) fn among(secrets: &[Object], url: &str) -> Result<Credential, CredentialError> {
+    let named = secrets.iter().map(|one| (one.name().to_owned(), read(one)));
+    credential(&named.collect(), url)
+}
+
 impl RepositorySecret {
     fn credential(&self) -> Result<Credential, &'static str> {
         let field = |names: &[&str]| {

@@ -55,6 +55,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub(crate) use credentials::among as credential_among;
 pub use lease::Timing;
 
 use crate::api::ApplicationStatus;

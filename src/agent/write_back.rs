@@ -20,6 +20,8 @@ use crate::status::Problem;
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest one. A hook or a protected branch is there for a while.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// How often in a row somebody else is faster before that is told.
+const TOLD_RACES: u32 = 3;
 
 /// How far a rollback is written back.
 #[derive(Default)]
@@ -199,12 +201,14 @@ impl Application {
                 };
                 self.write_back.failures += 1;
                 self.timers.write_back = Some(Instant::now() + wait.min(MAX_WAIT));
-                if problem.reason == "BranchMoved"
-                    && let Some((_, subscription)) = &self.source
-                {
+                let is_race = problem.reason == "BranchMoved";
+                if is_race && let Some((_, subscription)) = &self.source {
                     subscription.poke();
                 }
-                self.write_back.problem = Some(problem);
+                // That somebody was faster is no news, unless somebody always is.
+                if !is_race || self.write_back.failures >= TOLD_RACES {
+                    self.write_back.problem = Some(problem);
+                }
             }
         }
         self.timers.publish = Some(Instant::now());

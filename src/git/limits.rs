@@ -26,7 +26,7 @@ pub const MAX_PUSH_BYTES: usize = 64 << 20;
 pub const MAX_HOOK_BYTES: usize = 4 << 10;
 
 /// Commits looked at to name those that a revert takes back.
-pub const MAX_REVERTED: usize = 64;
+pub const MAX_REVERTED: usize = 1000;
 
 /// Bytes of one directory (tree object): about half a million entries.
 pub const MAX_DIRECTORY_BYTES: usize = 32 << 20;

@@ -177,7 +177,7 @@ impl Talk<'_> {
                 let mut words = words.borrow_mut();
                 let room = limits::MAX_HOOK_BYTES.saturating_sub(words.len());
                 words.extend_from_slice(text.get(..room).unwrap_or(text));
-                if !text.ends_with(b"\n") {
+                if room > 0 && !text.ends_with(b"\n") {
                     words.push(b' ');
                 }
                 ControlFlow::Continue(())

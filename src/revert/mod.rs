@@ -61,7 +61,9 @@ pub struct Prepared {
     pub edits: BTreeMap<String, Option<FileId>>,
     /// The commits that are taken back, the newest first.
     pub reverted: Vec<CommitDetails>,
-    /// What it renders to.
+    /// What the bad revision renders to.
+    pub before: Rendered,
+    /// What this one renders to.
     pub rendered: Rendered,
 }
 
@@ -75,7 +77,7 @@ impl Revert<'_> {
     pub fn prepare(&self, wanted: Option<&str>) -> Result<Option<Prepared>, Error> {
         self.fetch()?;
         let (good, good_read) = self.render_commit(self.good)?;
-        let (_, bad_read) = self.render_commit(self.bad)?;
+        let (before, bad_read) = self.render_commit(self.bad)?;
         let looked_at = good_read.paths().chain(bad_read.paths());
         let looked_at = paths(looked_at);
         let at = |commit: &str| {
@@ -114,6 +116,7 @@ impl Revert<'_> {
             draft,
             edits,
             reverted,
+            before,
             rendered,
         }))
     }

@@ -1,5 +1,6 @@
 //! A revision that does not work takes itself back, and does not come again by itself.
 
+mod by_hand;
 mod obstacles;
 mod write_back;
 
