@@ -13,7 +13,7 @@ use crate::api::{Policy, WriteBack, WrittenBack};
 use crate::error::{Class, Fault as _};
 use crate::git::{Author, Repository, Revision, TargetRevision};
 use crate::render;
-use crate::revert::{self, Error, Revert, Words, branch, cause};
+use crate::revert::{Error, Revert, Words, branch, cause, committer};
 use crate::status::Problem;
 
 /// The wait after the first attempt that failed; it doubles.
@@ -139,7 +139,6 @@ impl Application {
             source: key.clone(),
         };
         let job = Job {
-            repository,
             mode,
             head: resolved.revision.clone(),
             target: key.target.clone(),
@@ -154,13 +153,10 @@ impl Application {
                 cluster: self.shared.options.install_id.clone(),
                 application: format!("{}/{}", self.owner.namespace, self.owner.name),
             },
-            by: Author {
-                name: revert::NAME.into(),
-                email: revert::EMAIL.into(),
-                // The same commit however often it is tried, so that one whose answer was lost is
-                // known again.
-                time: known.at.0.as_second(),
-            },
+            // The same commit however often it is tried, so that one whose answer was lost is known
+            // again.
+            by: committer(&repository, known.at.0.as_second()),
+            repository,
         };
         Some((attempt, job))
     }
@@ -274,7 +270,8 @@ impl Job {
             path: &self.path,
             options: &self.options,
             namespace: &self.namespace,
-            by: &self.by,
+            author: &self.by,
+            committer: &self.by,
             words: &self.words,
             spares_own: true,
         };

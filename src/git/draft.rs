@@ -13,6 +13,7 @@ use super::error::Result;
 use super::limits;
 use super::packing::Item;
 use super::repository::Repository;
+use super::signing::signed;
 use super::tree::CommitFiles;
 use crate::tree::Tree;
 
@@ -78,16 +79,23 @@ impl Repository {
         Ok(found)
     }
 
+    /// Who commits to it: name and mail address, where its credentials have them.
+    #[must_use]
+    pub fn committer(&self) -> Option<(String, String)> {
+        self.credential().committer
+    }
+
     /// A commit on top of `parent`, which must have been fetched, in which each of these paths has
-    /// the file given, or none.
+    /// the file given, or none. Signed, where the credentials have a key for that.
     ///
     /// # Errors
-    /// As for [`Repository::tree`].
+    /// As for [`Repository::tree`]; [`super::Error::CredentialInvalid`] when that key cannot be used.
     pub fn draft(
         &self,
         parent: &str,
         edits: &BTreeMap<String, Option<FileId>>,
-        by: &Author,
+        author: &Author,
+        committer: &Author,
         message: &str,
     ) -> Result<Draft> {
         let holder = self.holder()?;
@@ -96,7 +104,10 @@ impl Repository {
         let listed: Vec<_> = edits.iter().map(|(path, f)| (path.as_str(), *f)).collect();
         let root = trees.edit(before, &listed)?;
         let parent = self.id(parent)?;
-        let commit = text(root, parent, by, message);
+        let mut commit = text(root, parent, author, committer, message);
+        if let Some(key) = self.credential().signing_key {
+            commit = signed(&commit, &key, self.shown())?;
+        }
         Ok(Draft {
             id: trees.hash(Kind::Commit, commit.as_bytes())?,
             parent,
@@ -129,22 +140,23 @@ impl Repository {
 }
 
 /// A commit as Git stores it.
-fn text(root: ObjectId, parent: ObjectId, by: &Author, message: &str) -> String {
+fn text(
+    root: ObjectId,
+    parent: ObjectId,
+    author: &Author,
+    committer: &Author,
+    message: &str,
+) -> String {
     // What would end the line or the name early is no part of one.
     let plain = |text: &str| -> String {
         let harmless = |c: &char| !c.is_control() && !matches!(c, '<' | '>');
         text.trim().chars().filter(harmless).collect()
     };
-    let who = format!(
-        "{} <{}> {} +0000",
-        plain(&by.name),
-        plain(&by.email),
-        by.time.max(0)
-    );
     let mut out = format!("tree {root}\nparent {parent}\n");
-    for role in ["author", "committer"] {
+    for (role, by) in [("author", author), ("committer", committer)] {
+        let (name, email) = (plain(&by.name), plain(&by.email));
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{role} {who}");
+        let _ = writeln!(out, "{role} {name} <{email}> {} +0000", by.time.max(0));
     }
     let message = message.replace('\0', "");
     let _ = write!(out, "\n{}\n", message.trim_end());

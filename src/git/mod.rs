@@ -41,6 +41,7 @@ mod receive;
 mod repository;
 mod revision;
 mod scheme;
+mod signing;
 mod ssh;
 mod ssh_pipe;
 mod store;

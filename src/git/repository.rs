@@ -190,6 +190,10 @@ impl Repository {
         objects.is_ancestor(&objects.reader(), self.id(ancestor)?, self.id(commit)?)
     }
 
+    pub(super) fn credential(&self) -> Credential {
+        locked(&self.0.credential).clone()
+    }
+
     pub(super) fn shown(&self) -> &str {
         &self.0.shown
     }
@@ -202,7 +206,7 @@ impl Repository {
     /// what the server said of itself then, may be what it failed by.
     pub(super) fn talk<T>(&self, act: impl Fn(&mut Line<'_>) -> Result<T>) -> Result<T> {
         let mut connections = locked(&self.0.connections);
-        let credential = locked(&self.0.credential).clone();
+        let credential = self.credential();
         connections.serve(&credential);
         let reused = connections.has_any();
         let mut line = Line::new(

@@ -162,7 +162,7 @@ async fn connect(
             host,
         });
     }
-    let key = private_key_from(private_key).map_err(|why| invalid(&why))?;
+    let key = private_key_from(private_key, "sshPrivateKey").map_err(|why| invalid(&why))?;
     let known = Known::of(known_hosts, &host, port);
     let config = Config {
         preferred: preferred(&known),
@@ -213,7 +213,8 @@ async fn connect(
     }
 }
 
-fn private_key_from(text: &str) -> std::result::Result<PrivateKey, String> {
+/// The key in `text`, which stands under the name `field` in the repository Secret.
+pub(super) fn private_key_from(text: &str, field: &str) -> std::result::Result<PrivateKey, String> {
     const RSA: &str = "RSA keys are not supported over ssh, because no RSA implementation in Rust \
                        is free of timing leaks; make a key with `ssh-keygen -t ed25519`, or use \
                        https";
@@ -224,10 +225,7 @@ fn private_key_from(text: &str) -> std::result::Result<PrivateKey, String> {
         russh::keys::Error::KeyIsEncrypted => {
             "the ssh key has a passphrase; remove it with `ssh-keygen -p`".to_owned()
         }
-        error => format!(
-            "`sshPrivateKey` is not a private key: {}",
-            Cause::of(&error)
-        ),
+        error => format!("`{field}` is not a private key: {}", Cause::of(&error)),
     })?;
     match key.algorithm() {
         Algorithm::Rsa { .. } => Err(RSA.into()),

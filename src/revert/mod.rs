@@ -25,9 +25,9 @@ use crate::render::{self, Rendered};
 use crate::tree::{Closure, Tree};
 
 /// Who towline is in a commit that it makes by itself.
-pub const NAME: &str = "towline";
+const NAME: &str = "towline";
 /// Its address there.
-pub const EMAIL: &str = "towline@towline.dev";
+const EMAIL: &str = "towline@towline.dev";
 
 /// What is to be reverted, and how the result is told.
 pub struct Revert<'a> {
@@ -45,8 +45,10 @@ pub struct Revert<'a> {
     pub options: &'a render::Options,
     /// The namespace of objects that name none: a part of what a revision is.
     pub namespace: &'a str,
-    /// Who makes the commit, and when.
-    pub by: &'a Author,
+    /// Who the commit is by, and when it is made.
+    pub author: &'a Author,
+    /// Who commits it, as [`committer`] knows them.
+    pub committer: &'a Author,
     /// Why.
     pub words: &'a Words,
     /// A commit that towline wrote is not taken back: two that disagree would do so for ever.
@@ -102,7 +104,9 @@ impl Revert<'_> {
             });
         }
         let text = message(self.words, &reverted, self.good);
-        let draft = self.repository.draft(self.head, &edits, self.by, &text)?;
+        let draft = self
+            .repository
+            .draft(self.head, &edits, self.author, self.committer, &text)?;
         let tree = self.repository.draft_tree(&draft)?;
         let (rendered, _) = self.render(&tree, "the revert")?;
         let digest = |rendered: &Rendered| digest(&rendered.objects, self.namespace);
@@ -160,6 +164,14 @@ impl Revert<'_> {
         })?;
         Ok((rendered, recording.closure()))
     }
+}
+
+/// Who commits what is written back: whom the repository Secret names, else towline.
+pub fn committer(repository: &Repository, time: i64) -> Author {
+    let (name, email) = repository
+        .committer()
+        .unwrap_or_else(|| (NAME.to_owned(), EMAIL.to_owned()));
+    Author { name, email, time }
 }
 
 /// The name of the branch that takes back `bad` when it is not to be pushed to where it came from.

@@ -15,13 +15,13 @@ use serde_json::Value;
 use super::applications::{find, status};
 use super::screen::Screen;
 use super::{NAMESPACE, Namespace};
-use crate::agent::{credential_among, render_options};
+use crate::agent::{credential_among, person, render_options};
 use crate::api::{ApplicationSpec, ApplicationStatus, Policy};
 use crate::cluster::{Cluster, Identity, Resource};
 use crate::git::{Author, Credential, Scheme};
 use crate::live::shown;
 use crate::object::{Scope, keys};
-use crate::revert::{self, Error, Prepared, Revert, Words, branch};
+use crate::revert::{Error, Prepared, Revert, Words, branch, committer};
 use crate::status::short;
 use choice::choose;
 use repository::Place;
@@ -59,7 +59,7 @@ pub(super) struct RollbackArgs {
     /// Why; it stands in the commit
     #[arg(long, value_name = "TEXT", default_value = "rolled back by hand")]
     reason: String,
-    /// Who the commit is by. Default towline
+    /// Who the commit is by. Default the `committer` of the repository Secret, else towline
     #[arg(long, value_name = "NAME <MAIL>", value_parser = author)]
     author: Option<(String, String)>,
     /// Do not ask
@@ -78,16 +78,7 @@ pub(super) struct RollbackArgs {
 }
 
 fn author(text: &str) -> Result<(String, String), String> {
-    let parts = text
-        .trim()
-        .strip_suffix('>')
-        .and_then(|text| text.split_once('<'));
-    match parts {
-        Some((name, mail)) if !name.trim().is_empty() && mail.contains('@') => {
-            Ok((name.trim().to_owned(), mail.trim().to_owned()))
-        }
-        _ => Err("write it as `Ann Example <ann@example.com>`".to_owned()),
-    }
+    person(text).ok_or_else(|| "write it as `Ann Example <ann@example.com>`".to_owned())
 }
 
 /// What is known of the Application before its repository is looked at.
@@ -159,7 +150,15 @@ pub(super) fn run(
             args.name
         );
     }
-    let by = by(args);
+    let committer = committer(&place.repository, Timestamp::now().as_second());
+    let mut author = committer.clone();
+    if let Some((name, email)) = args.author.clone() {
+        author = Author {
+            name,
+            email,
+            ..author
+        };
+    }
     let words = Words {
         reason: args.reason.clone(),
         cluster: args.agent_namespace.clone(),
@@ -173,7 +172,8 @@ pub(super) fn run(
         path: subject.spec.source.path.as_deref().unwrap_or_default(),
         options: &render_options(subject.spec.source.directory.as_ref()),
         namespace: &subject.policy.namespace,
-        by: &by,
+        author: &author,
+        committer: &committer,
         words: &words,
         // Who does it by hand has seen it.
         spares_own: false,
@@ -268,33 +268,4 @@ fn tell(
         ))?;
     }
     Ok(0)
-}
-
-fn by(args: &RollbackArgs) -> Author {
-    let default = || (revert::NAME.to_owned(), revert::EMAIL.to_owned());
-    let (name, email) = args.author.clone().unwrap_or_else(default);
-    Author {
-        name,
-        email,
-        time: Timestamp::now().as_second(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_author_has_a_name_and_an_address() {
-        let ann = ("Ann Example".to_owned(), "ann@example.com".to_owned());
-        assert_eq!(author("Ann Example <ann@example.com>"), Ok(ann));
-        for wrong in [
-            "Ann",
-            "<ann@example.com>",
-            "Ann <ann>",
-            "Ann ann@example.com",
-        ] {
-            assert!(author(wrong).is_err(), "{wrong}");
-        }
-    }
 }

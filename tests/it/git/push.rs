@@ -47,6 +47,7 @@ fn draft(repository: &Repository, good: &str, head: &str) -> Draft {
             head,
             &edits,
             &author(),
+            &author(),
             "Revert \"second\"\n\nTowline-Reason: test\n",
         )
         .unwrap()
@@ -124,6 +125,48 @@ fn over_ssh() {
 }
 
 #[test]
+fn signed_with_an_ssh_key_and_found_good_by_git() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let server = GitServer::start_ssh(bench.served()).unwrap();
+    let credential = Credential::ssh(server.private_key(), server.known_hosts());
+    let credential = credential.with_signing_key(server.private_key());
+    let credential = credential.with_committer("Bot", "bot@example.com");
+    let repository = bench.open(&server.url("shop.git"), &credential);
+    let who = ("Bot".to_owned(), "bot@example.com".to_owned());
+    assert_eq!(repository.committer(), Some(who));
+    let (_, draft) = undone(&repo, &repository);
+    repository.push(&draft, MAIN, false).unwrap();
+    repo.pull().unwrap();
+    assert_eq!(
+        repo.git(&["fsck", "--full", "--strict", "--no-dangling"])
+            .unwrap(),
+        ""
+    );
+    let key = russh::keys::PrivateKey::from_openssh(server.private_key()).unwrap();
+    let key = key.public_key().to_openssh().unwrap();
+    let allowed = bench.served().join("allowed");
+    std::fs::write(&allowed, format!("towline@example.com {key}\n")).unwrap();
+    let option = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    let verify = ["-c", &option, "log", "-1", "--format=%G? %GS"];
+    let said = repo.git(&verify).unwrap();
+    assert_eq!(said, "G towline@example.com");
+    let credential = Credential::ssh(server.private_key(), server.known_hosts());
+    let repository = bench.open(
+        &server.url("shop.git"),
+        &credential.with_signing_key("junk"),
+    );
+    let (head, _) = sync(&repository, "main").unwrap();
+    let nothing = BTreeMap::new();
+    let error = repository.draft(&head.commit, &nothing, &author(), &author(), "x");
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("sshSigningKey") && !error.contains("junk"),
+        "{error}"
+    );
+}
+
+#[test]
 fn into_a_directory_unless_somebody_works_there() {
     let bench = Bench::new();
     let repo = bench.repo();
@@ -151,6 +194,51 @@ fn into_a_directory_unless_somebody_works_there() {
     assert_eq!(git(&["rev-parse", &format!("{BRANCH}^")]), head);
     assert_eq!(git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
     assert_eq!(git(&["status", "--porcelain"]), "");
+}
+
+#[test]
+fn files_and_directories_take_each_others_place() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let repository = bench.open(&repo.file_url(), &Credential::none());
+    repo.write("a/b/c.yaml", "c\n").unwrap();
+    repo.write("a.b/d.yaml", "d\n").unwrap();
+    repo.write("x", "x\n").unwrap();
+    let script = repo.work_tree().join("run.sh");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink("x", repo.work_tree().join("link")).unwrap();
+    let good = repo.commit("good").unwrap();
+    repo.git(&["rm", "-r", "--quiet", "a", "x", "run.sh", "link"])
+        .unwrap();
+    repo.write("a", "now a file\n").unwrap();
+    repo.write("x/y/z.yaml", "now a directory\n").unwrap();
+    repo.write("run.sh", "no longer to be run\n").unwrap();
+    let head = repo.commit("bad").unwrap();
+    sync(&repository, "main").unwrap();
+    let paths = [
+        "a",
+        "a/b",
+        "a/b/c.yaml",
+        "a.b/d.yaml",
+        "x",
+        "x/y/z.yaml",
+        "run.sh",
+        "link",
+    ];
+    let at = |commit: &str| repository.files_at(commit, paths).unwrap();
+    let edits = towline::revert::edits(&at(&good), &at(&head), &at(&head)).unwrap();
+    assert!(!edits.contains_key("a.b/d.yaml"));
+    let draft = repository
+        .draft(&head, &edits, &author(), &author(), "back\n")
+        .unwrap();
+    repository.push(&draft, BRANCH, true).unwrap();
+    let git = |args: &[&str]| {
+        let dir = format!("--git-dir={}", repo.bare().display());
+        repo.git(&[&[dir.as_str()], args].concat()).unwrap()
+    };
+    assert_eq!(git(&["diff", "--stat", &good, BRANCH]), "");
+    assert_eq!(git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
 }
 
 /// A hook of the bare repository.

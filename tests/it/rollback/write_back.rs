@@ -218,6 +218,41 @@ fn a_branch_of_its_own_waits_for_people() {
     assert_eq!(image(&world), "nginx:1");
 }
 
+#[test]
+fn two_applications_that_one_commit_breaks_share_the_branch() {
+    let world = World::new("write-back-shared");
+    let other = format!("{}-other", world.ns);
+    world.make_namespace(&other);
+    let a = world.commit(&[
+        ("shop/web.yaml", &web("nginx:1")),
+        ("bank/web.yaml", &web("nginx:1")),
+    ]);
+    for (name, namespace) in [("shop", world.work.as_str()), ("bank", other.as_str())] {
+        let mut app = world.application(name, name);
+        app["spec"]["destination"]["namespace"] = namespace.into();
+        app["spec"]["rollback"] = writing("Branch");
+        world.create(&app);
+        wait_for("both to be good", || {
+            world.app(name)["status"]["rollback"]["good"]["revision"] == a
+        });
+    }
+    let b = world.commit(&[
+        ("shop/web.yaml", &crashing("nginx:2", "boom")),
+        ("bank/web.yaml", &crashing("nginx:2", "boom")),
+    ]);
+    world.poke("shop");
+    let branch = format!("towline/revert-{}", &b[..8]);
+    for name in ["shop", "bank"] {
+        wait_for("both to be written back", || {
+            world.app(name)["status"]["rollback"]["writtenBack"]["branch"] == branch
+        });
+    }
+    assert_eq!(git(&world, &["diff", "--stat", &a, &branch]), "");
+    let range = format!("{b}..{branch}");
+    assert_eq!(git(&world, &["rev-list", "--count", &range]), "2");
+    assert_eq!(git(&world, &["rev-parse", "main"]), b);
+}
+
 /// A hook of the repository, which asks before it lets a push in.
 fn hook(world: &World<'_>, script: &str) -> std::path::PathBuf {
     let path = world.repo.bare().join("hooks/pre-receive");
@@ -260,6 +295,34 @@ fn somebodys_commit_that_comes_in_between_is_not_lost() {
         ]
     );
     assert_eq!(condition(&app, "NotWrittenBack"), Value::Null);
+}
+
+#[test]
+fn of_two_that_race_one_writes_and_both_are_healed() {
+    let world = World::new("write-back-two");
+    let other = format!("{}-other", world.ns);
+    world.make_namespace(&other);
+    let a = world.commit(&[("shop/web.yaml", &web("nginx:1"))]);
+    for (name, namespace) in [("shop", world.work.as_str()), ("other", other.as_str())] {
+        let mut app = world.application(name, "shop");
+        app["spec"]["destination"]["namespace"] = namespace.into();
+        app["spec"]["rollback"] = writing("Revert");
+        world.create(&app);
+        wait_for("both to be good", || {
+            world.app(name)["status"]["rollback"]["good"]["revision"] == a
+        });
+    }
+    let b = world.commit(&[("shop/web.yaml", &crashing("nginx:2", "boom"))]);
+    world.poke("shop");
+    let r = written(&world, "main");
+    for name in ["shop", "other"] {
+        let app = world.synced(name, &r);
+        assert_eq!(app["status"]["rollback"]["quarantine"], Value::Null);
+        assert_eq!(condition(&app, "NotWrittenBack"), Value::Null);
+    }
+    world.wait_polls(5.0);
+    assert_eq!(git(&world, &["rev-parse", "main"]), r);
+    assert_eq!(git(&world, &["rev-parse", "main^"]), b);
 }
 
 #[test]
