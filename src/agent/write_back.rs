@@ -201,8 +201,10 @@ impl Application {
                 if is_race && let Some((_, subscription)) = &self.source {
                     subscription.poke();
                 }
-                // That somebody was faster is no news, unless somebody always is.
-                if !is_race || self.write_back.failures >= TOLD_RACES {
+                // That somebody was faster is no news, unless somebody always is; and nothing is
+                // missing any more when a newer commit came meanwhile.
+                let is_news = !is_race || self.write_back.failures >= TOLD_RACES;
+                if is_news && self.is_rolled_back() {
                     self.write_back.problem = Some(problem);
                 }
             }
