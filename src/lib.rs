@@ -20,6 +20,7 @@ pub mod live;
 pub mod object;
 pub mod plan;
 pub mod render;
+pub mod revert;
 pub mod rollback;
 pub mod status;
 pub mod tree;

@@ -26,6 +26,7 @@ use super::store::Store;
 use super::sync::End;
 use super::timers::{Timers, due};
 use super::watches::Mailbox;
+use super::write_back::WritingBack;
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy, RollbackStatus};
 use crate::cluster::{Discovery, Identity, Resource};
 use crate::desired::DesiredObject;
@@ -71,6 +72,8 @@ pub(super) struct Application {
     pub(super) good: Option<Good>,
     /// What is known of the revision on trial.
     pub(super) court: Court,
+    /// How far a rollback is written back to Git.
+    pub(super) write_back: WritingBack,
     /// Nothing of the newest revision is written in this pass.
     pub(super) barred: bool,
     /// The digest of the last revision of which the API server would take every object.
@@ -173,6 +176,7 @@ impl Application {
             rollback: published.rollback.clone(),
             good: None,
             court: Court::of(&published),
+            write_back: WritingBack::default(),
             barred: false,
             preflighted: None,
             reverted: None,
@@ -259,6 +263,7 @@ impl Application {
                 () = stirred(&mut self.standings, &own) => {}
                 () = polled(self.source.as_mut().map(|(_, subscription)| subscription)) => {}
                 () = self.last_good.saved() => self.note_saved(told),
+                ended = self.write_back.ended() => self.note_written(ended),
                 () = self.mailbox.filled() => tokio::time::sleep(COALESCE).await,
                 () = tokio::time::sleep_until(at) => {}
             }
@@ -381,6 +386,7 @@ impl Application {
         if keep {
             self.keep_last_good();
         }
+        self.write_back(&policy);
     }
 
     /// Passes until nothing is left to do at once; then the status.

@@ -171,8 +171,37 @@ pub fn credential(
     })
 }
 
+/// The same, among Secrets as the API server lists them.
+///
+/// # Errors
+/// As for [`credential`].
+pub(crate) fn among(secrets: &[Object], url: &str) -> Result<Credential, CredentialError> {
+    let named = secrets.iter().map(|one| (one.name().to_owned(), read(one)));
+    credential(&named.collect(), url)
+}
+
+/// Name and mail address of somebody, written as Git does: `Ann Example <ann@example.com>`.
+pub(crate) fn person(text: &str) -> Option<(String, String)> {
+    let (name, mail) = text.trim().strip_suffix('>')?.split_once('<')?;
+    let (name, mail) = (name.trim(), mail.trim());
+    (!name.is_empty() && mail.contains('@')).then(|| (name.to_owned(), mail.to_owned()))
+}
+
 impl RepositorySecret {
     fn credential(&self) -> Result<Credential, &'static str> {
+        let mut credential = self.access()?;
+        if let Some(key) = self.fields.get("sshSigningKey") {
+            credential = credential.with_signing_key(key.as_str());
+        }
+        if let Some(text) = self.fields.get("committer") {
+            let who = person(text).ok_or("`committer` is not `NAME <MAIL>`")?;
+            credential = credential.with_committer(who.0, who.1);
+        }
+        Ok(credential)
+    }
+
+    /// What lets us in.
+    fn access(&self) -> Result<Credential, &'static str> {
         let field = |names: &[&str]| {
             names
                 .iter()
@@ -254,6 +283,20 @@ mod tests {
             of("https://git.example.com.evil.org/shop/b"),
             Credential::none().fingerprint()
         );
+    }
+
+    #[test]
+    fn a_person_has_a_name_and_an_address() {
+        let ann = ("Ann Example".to_owned(), "ann@example.com".to_owned());
+        assert_eq!(person("Ann Example <ann@example.com>\n"), Some(ann));
+        for wrong in [
+            "Ann",
+            "<ann@example.com>",
+            "Ann <ann>",
+            "Ann ann@example.com",
+        ] {
+            assert_eq!(person(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

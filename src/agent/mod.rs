@@ -41,6 +41,7 @@ mod timers;
 mod trial;
 mod unsettled;
 mod watches;
+mod write_back;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,6 +55,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub(crate) use credentials::{among as credential_among, person};
 pub use lease::Timing;
 
 use crate::api::ApplicationStatus;

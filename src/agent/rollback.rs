@@ -122,12 +122,27 @@ impl Application {
         Problem {
             reason: "RolledBack".into(),
             message: format!(
-                "{to} from {}{same}: {why}; commit a fix or revert it, or annotate {}={} to try it again",
+                "{to} from {}{same}: {why}; {}, or annotate {}={} to try it again",
                 short(revision),
+                self.way_out(revision),
                 keys::RETRY,
                 short(revision),
             ),
             class: Class::Stalled,
+        }
+    }
+
+    /// What a person may do about a revision that was rolled back.
+    fn way_out(&self, revision: &str) -> String {
+        let written = self.rollback.written_back.as_ref();
+        let own = crate::revert::branch(revision);
+        match written.filter(|written| written.reverts == revision && written.branch == own) {
+            Some(written) => format!(
+                "branch {} has the revert ({}): merge it, or commit a fix",
+                written.branch,
+                short(&written.commit)
+            ),
+            None => "commit a fix or revert it".to_owned(),
         }
     }
 

@@ -10,7 +10,9 @@ use tokio::sync::{Notify, watch};
 
 use super::metrics::Metrics;
 use crate::error::Class;
-use crate::git::{Cache, CommitDetails, Credential, RemoteUrl, Revision, TargetRevision};
+use crate::git::{
+    self, Cache, CommitDetails, Credential, RemoteUrl, Repository, Revision, TargetRevision,
+};
 use crate::status::Problem;
 use crate::tree::Tree;
 
@@ -90,6 +92,15 @@ impl Sources {
             metrics,
             remotes: Mutex::default(),
         }
+    }
+
+    /// The repository that a share in polling is for, to write to.
+    ///
+    /// # Errors
+    /// When the credential is not of the sort that the remote takes.
+    pub fn repository(&self, subscription: &Subscription) -> git::Result<Repository> {
+        let remote = &subscription.remote;
+        self.cache.repository(&remote.url, &remote.credential)
     }
 
     /// A share in the polling of `url` with `credential`. The first one starts it; the shortest

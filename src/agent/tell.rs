@@ -111,6 +111,7 @@ impl Application {
             applied: self.applied.as_deref(),
             enforces: !self.enforced.is_empty(),
             not_stored: self.last_good.problem.as_ref(),
+            not_written_back: self.write_back.problem.as_ref(),
             report: self.report.as_ref(),
             problems: &self.problems,
             worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),

@@ -31,6 +31,8 @@ pub(super) struct Timers {
     pub(super) resume: Option<Instant>,
     /// The revision on trial is looked at again.
     pub(super) trial: Option<Instant>,
+    /// A rollback is written back to Git, after an attempt that failed.
+    pub(super) write_back: Option<Instant>,
     /// Every object is read, in case a watch missed something.
     pub(super) audit: Option<Instant>,
 }
@@ -51,6 +53,7 @@ impl Timers {
             self.recheck,
             self.trial,
             self.resume,
+            self.write_back,
             self.audit,
         ]
         .into_iter()

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::{Adopt, ApplicationSpec, IgnoreRule, ImmutableFields, Rollback, SyncOptions};
+use super::{
+    Adopt, ApplicationSpec, IgnoreRule, ImmutableFields, Rollback, SyncOptions, WriteBack,
+};
 use crate::error::{Class, Fault};
 
 /// How long Git is left alone between polls when the Application does not say.
@@ -59,6 +61,8 @@ pub struct RollbackPolicy {
     pub monitor: Duration,
     /// How long an object may be Degraded before that counts.
     pub grace: Duration,
+    /// What is written to Git then.
+    pub write_back: WriteBack,
 }
 
 impl RollbackPolicy {
@@ -70,6 +74,7 @@ impl RollbackPolicy {
             timeout: read("rollback.timeout", &spec.timeout, 300)?,
             monitor: read("rollback.monitor", &spec.monitor, 60)?,
             grace: read("rollback.grace", &spec.grace, 10)?,
+            write_back: spec.write_back.unwrap_or_default(),
         };
         if policy.timeout < MIN_TIMEOUT {
             return Err(PolicyError {

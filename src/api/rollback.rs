@@ -20,6 +20,25 @@ pub struct Rollback {
     /// How long an object that the revision changed may be Degraded before that counts. Default 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<String>,
+    /// What is written to Git when a revision was rolled back: `Revert` pushes a commit to the
+    /// tracked branch that takes it back; `Branch` pushes that commit to a branch of its own,
+    /// `towline/revert-<commit>`, for a pull request; `None` leaves Git to people. The commit puts
+    /// the files back that this Application reads, and is pushed with the credentials that the
+    /// repository is read with. Default `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_back: Option<WriteBack>,
+}
+
+/// What is written to Git when a revision was rolled back.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WriteBack {
+    /// Nothing.
+    #[default]
+    None,
+    /// A revert, on the branch that is tracked.
+    Revert,
+    /// A revert, on a branch of its own.
+    Branch,
 }
 
 /// What the agent remembers of revisions that had to prove themselves. Only there with
@@ -39,6 +58,9 @@ pub struct RollbackStatus {
     /// Revisions that are not tried again, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub quarantine: Vec<Quarantined>,
+    /// The last commit that towline wrote to Git, with `spec.rollback.writeBack`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_back: Option<WrittenBack>,
 }
 
 impl RollbackStatus {
@@ -62,6 +84,18 @@ pub struct RevisionId {
     pub revision: String,
     /// sha256 of the rendered objects.
     pub digest: String,
+}
+
+/// A commit that towline wrote to Git.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WrittenBack {
+    /// The commit, 40 hex digits.
+    pub commit: String,
+    /// The branch that it is on.
+    pub branch: String,
+    /// The commit that it takes back.
+    pub reverts: String,
 }
 
 /// A revision that has to prove itself.

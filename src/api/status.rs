@@ -18,6 +18,8 @@ pub mod condition {
     pub const DRIFT_DETECTION: &str = "DriftDetection";
     /// Only there while it is so: what is enforced would not be known after a restart.
     pub const LAST_GOOD_NOT_STORED: &str = "LastGoodNotStored";
+    /// Only there while it is so: a revision was rolled back, and Git does not say so yet.
+    pub const NOT_WRITTEN_BACK: &str = "NotWrittenBack";
     /// Each type with what it says, for the reference.
     pub const TABLE: &[(&str, &str)] = &[
         (
@@ -34,6 +36,10 @@ pub mod condition {
             LAST_GOOD_NOT_STORED,
             "only there while it is so: an agent that is restarted while Git cannot be read would not heal everything; the message says why",
         ),
+        (
+            NOT_WRITTEN_BACK,
+            "only there while it is so: a revision was rolled back, and `spec.rollback.writeBack` could not be done; the message says why, and nothing else waits for it",
+        ),
     ];
 }
 
@@ -45,7 +51,7 @@ pub struct ApplicationStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Synced, Healthy, DriftDetection; LastGoodNotStored while that is so.
+    /// Ready, Synced, Healthy, DriftDetection; LastGoodNotStored and NotWrittenBack while that is so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

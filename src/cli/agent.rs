@@ -80,7 +80,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "write it as `:8080` or `127.0.0.1:8080`".to_owned())
 }
 
-fn scheme(text: &str) -> Result<Scheme, String> {
+pub(super) fn scheme(text: &str) -> Result<Scheme, String> {
     Scheme::parse(text).ok_or_else(|| "towline speaks https, ssh, http and file".to_owned())
 }
 

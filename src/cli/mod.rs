@@ -14,6 +14,7 @@ mod logging;
 mod reference;
 mod render;
 mod requests;
+mod rollback;
 mod screen;
 mod status;
 mod sync;
@@ -59,6 +60,7 @@ enum Verb {
     Status(status::StatusArgs),
     Sync(sync::SyncArgs),
     History(history::HistoryArgs),
+    Rollback(rollback::RollbackArgs),
     Retry(requests::RetryArgs),
     Suspend(requests::SuspendArgs),
     Resume(requests::ResumeArgs),
@@ -159,6 +161,10 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
         Verb::History(args) => {
             wait(async { history::run(&args, &open(context).await?, screen).await })
         }
+        Verb::Rollback(args) => {
+            let subject = wait(async { rollback::read(&args, &open(context).await?).await })?;
+            rollback::run(&args, &subject, &mut ask, screen)
+        }
         Verb::Retry(args) => {
             wait(async { requests::retry(&args, &open(context).await?, screen).await })
         }
@@ -200,6 +206,20 @@ async fn open(context: Option<&str>) -> anyhow::Result<KubeCluster> {
 fn colours() -> bool {
     let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     io::stdout().is_terminal() && !refused && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
+}
+
+/// Asks a question on the terminal; none where there is no terminal.
+fn ask(question: &str) -> io::Result<Option<bool>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    let mut err = io::stderr();
+    write!(err, "{}", shown::escaped(question))?;
+    err.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let answer = answer.trim().to_ascii_lowercase();
+    Ok(Some(matches!(answer.as_str(), "y" | "yes")))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

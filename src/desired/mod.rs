@@ -375,7 +375,7 @@ pub fn content_hash(object: &Object) -> u64 {
 
 /// From what Git says alone: an API server that comes to serve a kind makes no new revision. The
 /// order of files does not count.
-fn digest(rendered: &[RenderedObject], namespace: &str) -> String {
+pub(crate) fn digest(rendered: &[RenderedObject], namespace: &str) -> String {
     let mut objects: Vec<_> = rendered
         .iter()
         .map(|one| Sha256::digest(one.value.to_string()))

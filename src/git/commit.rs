@@ -5,6 +5,9 @@ use gix_object::CommitRef;
 use super::limits::MAX_SHOWN_CHARS;
 use super::text::shown;
 
+/// The trailer that every commit has that towline writes: why.
+pub const REASON_TRAILER: &str = "Towline-Reason:";
+
 /// A commit as it is shown to people. Every text is bounded and has no control characters; it
 /// still is a stranger's, so whatever it is put into must be quoted by its own rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct CommitDetails {
     pub time: i64,
     /// The first line of the message.
     pub subject: String,
+    /// Whether towline wrote it, as its trailers say.
+    pub is_by_towline: bool,
     /// The commits it follows; whether they were fetched is another question.
     pub parents: Vec<String>,
 }
@@ -37,6 +42,10 @@ impl CommitDetails {
             email: author.map_or_else(String::new, |author| text(author.email)),
             time: commit.time().map_or(0, |time| time.seconds),
             subject: subject.map_or_else(String::new, text),
+            is_by_towline: commit
+                .message
+                .split(|byte| *byte == b'\n')
+                .any(|line| line.starts_with(REASON_TRAILER.as_bytes())),
             parents: commit.parents().map(|parent| parent.to_string()).collect(),
         }
     }

@@ -15,6 +15,10 @@ use super::url::RemoteUrl;
 pub struct Credential {
     pub(super) secret: Secret,
     pub(super) ca: Option<String>,
+    /// What commits are signed with.
+    pub(super) signing_key: Option<String>,
+    /// Who commits, by name and mail address.
+    pub(super) committer: Option<(String, String)>,
     identity: Option<String>,
 }
 
@@ -69,6 +73,20 @@ impl Credential {
     #[must_use]
     pub fn with_ca(mut self, pem: impl Into<String>) -> Self {
         self.ca = Some(pem.into());
+        self
+    }
+
+    /// The same, signing the commits that are made for it with this ssh private key (PEM).
+    #[must_use]
+    pub fn with_signing_key(mut self, pem: impl Into<String>) -> Self {
+        self.signing_key = Some(pem.into());
+        self
+    }
+
+    /// The same, committing under this name and mail address.
+    #[must_use]
+    pub fn with_committer(mut self, name: impl Into<String>, email: impl Into<String>) -> Self {
+        self.committer = Some((name.into(), email.into()));
         self
     }
 
@@ -141,6 +159,14 @@ impl Credential {
             }
         }
         add(self.ca.as_deref().unwrap_or(""));
+        // Only where they are, so that a cache from before there was any is still known.
+        if let Some(key) = &self.signing_key {
+            add(key);
+        }
+        if let Some((name, email)) = &self.committer {
+            add(name);
+            add(email);
+        }
         hex::encode(hash.finalize())
     }
 
@@ -165,6 +191,8 @@ impl From<Secret> for Credential {
         Self {
             secret,
             ca: None,
+            signing_key: None,
+            committer: None,
             identity: None,
         }
     }

@@ -42,7 +42,7 @@ impl fmt::Display for Cause {
 
 impl std::error::Error for Cause {}
 
-/// Why a repository could not be polled, fetched or read.
+/// Why a repository could not be polled, fetched, read or pushed to.
 ///
 /// No text carries a secret: remotes are shown without user or password, and what a server said
 /// is bounded and escaped.
@@ -297,6 +297,45 @@ pub enum Error {
         /// What is not.
         what: &'static str,
     },
+    /// Somebody else pushed to the branch first.
+    #[error(
+        "pushing to `{branch}` of `{remote}`: somebody else pushed first ({why}); nothing was \
+         overwritten, look at what they did and try again"
+    )]
+    BranchMoved {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// What tells.
+        why: String,
+    },
+    /// The credentials may read, and not write.
+    #[error(
+        "pushing to `{branch}` of `{remote}`: no permission to write: {why}; give the credentials \
+         of the repository Secret the right to push"
+    )]
+    PushDenied {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// What the server said.
+        why: String,
+    },
+    /// The server took the commit and refused to put it on the branch: a hook, a protected branch.
+    #[error(
+        "pushing to `{branch}` of `{remote}`: the server refuses it: {why}; allow it there (branch \
+         protection, hooks), or push to a branch of its own"
+    )]
+    PushRefused {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// What the server said.
+        why: String,
+    },
     /// The cache directory cannot be used, or holds something broken.
     #[error("{doing} the Git cache of `{remote}`")]
     Cache {
@@ -316,6 +355,7 @@ impl Fault for Error {
             Self::Unreachable { .. }
             | Self::Timeout { .. }
             | Self::Protocol { .. }
+            | Self::BranchMoved { .. }
             | Self::Cache { .. } => Class::Retry,
             Self::Throttled { wait, .. } => Class::Wait(*wait),
             _ => Class::Stalled,
@@ -346,6 +386,9 @@ impl Fault for Error {
             Self::TooLarge { .. } => "RepoTooLarge",
             Self::Protocol { .. } => "GitProtocolError",
             Self::Unsupported { .. } => "RepositoryUnsupported",
+            Self::BranchMoved { .. } => "BranchMoved",
+            Self::PushDenied { .. } => "PushDenied",
+            Self::PushRefused { .. } => "PushRefused",
             Self::Cache { .. } => "GitCacheFailed",
         }
     }

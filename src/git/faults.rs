@@ -60,6 +60,16 @@ impl Watch {
         self.begin("fetching", limit, PACK, limits::FETCH_DEADLINE);
     }
 
+    /// What happens now is a push: what comes back is a list of references, and a few words.
+    pub(super) fn pushing(&self) {
+        self.begin(
+            "pushing to",
+            limits::MAX_ANSWER_BYTES,
+            ANSWER,
+            limits::FETCH_DEADLINE,
+        );
+    }
+
     fn begin(&self, doing: &'static str, limit: u64, what: &'static str, allowed: Duration) {
         self.with(|state| {
             state.doing = doing;

@@ -9,6 +9,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use gix_transport::Service;
 use gix_transport::client::blocking_io::http::{GetResponse, Http, PostBodyDataKind, PostResponse};
 use reqwest::Url;
 use reqwest::blocking::{Client, RequestBuilder, Response};
@@ -55,6 +56,8 @@ pub(super) struct Web {
     pub(super) client: Client,
     pub(super) authorization: Option<HeaderValue>,
     pub(super) watch: Watch,
+    /// What is asked of the server.
+    pub(super) service: Service,
     pub(super) advertisement: Arc<Mutex<Advertisement>>,
     /// Where the repository turned out to be, if not where we thought.
     pub(super) moved_to: Option<String>,
@@ -115,11 +118,8 @@ impl Web {
                 return Err(error);
             }
             let headers = response.headers().clone();
-            check_type(
-                &self.watch,
-                &headers,
-                "application/x-git-upload-pack-advertisement",
-            )?;
+            let wanted = format!("application/x-{}-advertisement", self.service.as_str());
+            check_type(&self.watch, &headers, &wanted)?;
             let mut body = Vec::new();
             Counted::new(response, self.watch.clone())
                 .read_to_end(&mut body)
@@ -248,7 +248,8 @@ impl Http for Web {
     ) -> gix_error::Result<PostResponse<Self::Headers, Self::ResponseBody, Self::PostBody>> {
         let request = self.request(self.client.post(url), headers);
         let authenticated = self.authorization.is_some();
-        let exchange = Exchange::to_send(request, authenticated, self.watch.clone());
+        let wanted = format!("application/x-{}-result", self.service.as_str());
+        let exchange = Exchange::to_send(request, authenticated, self.watch.clone(), wanted);
         Ok(PostResponse {
             post_body: Outgoing::of(&exchange),
             headers: Lines::of(&exchange),

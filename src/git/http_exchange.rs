@@ -15,6 +15,8 @@ use super::text::shown;
 pub(super) struct Exchange {
     /// The request and who watches over it, until it is sent.
     waiting: Option<(RequestBuilder, Watch)>,
+    /// The content type of a right answer.
+    wanted: String,
     body: Vec<u8>,
     authenticated: bool,
     headers: Vec<u8>,
@@ -35,6 +37,7 @@ impl Exchange {
     pub(super) fn answered(headers: Vec<u8>, body: Vec<u8>) -> Shared {
         Arc::new(Mutex::new(Self {
             waiting: None,
+            wanted: String::new(),
             body: Vec::new(),
             authenticated: false,
             headers,
@@ -42,10 +45,16 @@ impl Exchange {
         }))
     }
 
-    /// One whose body is still to be written.
-    pub(super) fn to_send(request: RequestBuilder, authenticated: bool, watch: Watch) -> Shared {
+    /// One whose body is still to be written, and whose answer is of the type `wanted`.
+    pub(super) fn to_send(
+        request: RequestBuilder,
+        authenticated: bool,
+        watch: Watch,
+        wanted: String,
+    ) -> Shared {
         Arc::new(Mutex::new(Self {
             waiting: Some((request, watch)),
+            wanted,
             body: Vec::new(),
             authenticated,
             headers: Vec::new(),
@@ -65,12 +74,7 @@ impl Exchange {
         if let Some(error) = refusal(&watch, &response, self.authenticated) {
             return Err(watch.fail(error));
         }
-        check_type(
-            &watch,
-            response.headers(),
-            "application/x-git-upload-pack-result",
-        )
-        .map_err(|error| watch.fail(error))?;
+        check_type(&watch, response.headers(), &self.wanted).map_err(|error| watch.fail(error))?;
         self.headers = header_lines(response.headers());
         self.answer = Answer::Live(Counted { response, watch });
         Ok(())

@@ -19,6 +19,15 @@ pub const MAX_ANSWER_BYTES: u64 = 32 << 20;
 /// Bytes of one object, inflated, and of every buffer made from a size found in a pack.
 pub const MAX_OBJECT_BYTES: usize = 256 << 20;
 
+/// Bytes of the files in a commit that towline pushes.
+pub const MAX_PUSH_BYTES: usize = 64 << 20;
+
+/// Bytes kept of what a server says while it takes a push, such as the words of its hooks.
+pub const MAX_HOOK_BYTES: usize = 4 << 10;
+
+/// Commits looked at to name those that a revert takes back.
+pub const MAX_REVERTED: usize = 1000;
+
 /// Bytes of one directory (tree object): about half a million entries.
 pub const MAX_DIRECTORY_BYTES: usize = 32 << 20;
 

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use gix_hash::ObjectId;
 use gix_transport::client::blocking_io::Transport as AnyTransport;
 use gix_transport::client::blocking_io::http::Transport as HttpTransport;
+use gix_transport::{Protocol, Service};
 use reqwest::header::HeaderValue;
 
 use super::clients::Clients;
@@ -14,6 +15,7 @@ use super::credential::{Credential, Secret};
 use super::error::{Cause, Error, Result};
 use super::faults::Watch;
 use super::http::{Advertisement, Web};
+use super::receive::{Update, send};
 use super::scheme::Scheme;
 use super::ssh::Shells;
 use super::store::Store;
@@ -113,27 +115,35 @@ impl<'a> Line<'a> {
         result
     }
 
+    /// Pushes over a conversation of its own.
+    pub(super) fn push(&mut self, update: &Update<'_>) -> Result<()> {
+        self.watch.pushing();
+        let transport = self.transport(Service::ReceivePack)?;
+        send(transport, &self.watch, self.credential, update)
+    }
+
     fn begin(&mut self) -> Result<&mut Session> {
         if self.session.is_none() {
-            let transport = self.transport()?;
+            let transport = self.transport(Service::UploadPack)?;
             let session = Session::open(transport, self.watch.clone(), self.credential)?;
             self.session = Some(session);
         }
         Ok(self.session.as_mut().expect("set just above"))
     }
 
-    fn transport(&mut self) -> Result<Box<dyn AnyTransport>> {
+    fn transport(&mut self, service: Service) -> Result<Box<dyn AnyTransport>> {
         match self.remote.scheme() {
-            Scheme::Https | Scheme::Http => self.http(),
-            Scheme::Ssh => self
-                .connections
-                .shells
-                .open(self.remote, self.credential, &self.watch),
+            Scheme::Https | Scheme::Http => self.http(service),
+            Scheme::Ssh => {
+                self.connections
+                    .shells
+                    .open(self.remote, self.credential, &self.watch, service)
+            }
             Scheme::File => unreachable!("a local directory is read in place"),
         }
     }
 
-    fn http(&self) -> Result<Box<dyn AnyTransport>> {
+    fn http(&self, service: Service) -> Result<Box<dyn AnyTransport>> {
         let shown = self.remote.to_string();
         let url = gix_url::parse(shown.as_str()).map_err(|error| Error::UrlInvalid {
             url: shown.clone(),
@@ -143,10 +153,18 @@ impl<'a> Line<'a> {
             client: self.clients.get(self.credential.ca.as_deref(), &shown)?,
             authorization: self.authorization()?,
             watch: self.watch.clone(),
-            advertisement: Arc::clone(&self.connections.advertisement),
+            service,
+            // What a server says of fetching says nothing of pushing.
+            advertisement: match service {
+                Service::UploadPack => Arc::clone(&self.connections.advertisement),
+                Service::ReceivePack => Arc::default(),
+            },
             moved_to: None,
         };
-        let version = gix_transport::Protocol::V2;
+        let version = match service {
+            Service::UploadPack => Protocol::V2,
+            Service::ReceivePack => Protocol::V1,
+        };
         Ok(Box::new(HttpTransport::new_http(web, url, version, false)))
     }
 

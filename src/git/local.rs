@@ -76,16 +76,7 @@ impl Local {
             remote: self.remote.clone(),
             cause: Cause::of(&error),
         };
-        let options = gix_ref::store::init::Options {
-            write_reflog: gix_ref::store::WriteReflog::Disable,
-            ..Default::default()
-        };
-        let references = gix_ref::file::Store::for_linked_worktree_opts(
-            self.git_directory.clone(),
-            self.common.clone(),
-            Hash::Sha1,
-            options,
-        );
+        let references = self.references();
         let reader = self.objects.reader();
         let mut listing = Listing::default();
         let platform = references.iter().map_err(failed)?;
@@ -114,6 +105,35 @@ impl Local {
         listing.set_head(self.head(&references, &reader)?);
         listing.set_complete();
         Ok(listing)
+    }
+
+    pub(super) fn references(&self) -> gix_ref::file::Store {
+        let options = gix_ref::store::init::Options {
+            write_reflog: gix_ref::store::WriteReflog::Disable,
+            ..Default::default()
+        };
+        gix_ref::file::Store::for_linked_worktree_opts(
+            self.git_directory.clone(),
+            self.common.clone(),
+            Hash::Sha1,
+            options,
+        )
+    }
+
+    /// As it is shown.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
+    }
+
+    pub(super) fn objects_directory(&self) -> PathBuf {
+        self.common.join("objects")
+    }
+
+    /// Whether somebody's files are those of this branch.
+    pub(super) fn is_checked_out(&self, reference: &str) -> bool {
+        let is_bare = self.git_directory == self.common && !self.git_directory.ends_with(".git");
+        let head = fs::read_to_string(self.git_directory.join("HEAD")).unwrap_or_default();
+        !is_bare && head.trim() == format!("ref: {reference}")
     }
 
     fn head(

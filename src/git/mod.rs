@@ -2,13 +2,14 @@
 //! stand for, and the files of a commit.
 //!
 //! Nothing here runs a program, reads a Git configuration, the environment or the home
-//! directory, or writes outside of the cache directory: there is no checkout, no hook, no filter,
+//! directory, or writes outside of the cache directory, but for a push into a local repository: there is no checkout, no hook, no filter,
 //! no submodule and no credential helper. Built on the plumbing crates of gitoxide, so that the
 //! code for those is not even linked.
 //!
 //! ```text
 //! RemoteUrl + Credential ── Cache::repository ──> Repository
 //! TargetRevision ── Repository::poll_and_fetch ──> Revision ── Repository::tree ──> tree::Tree
+//! Revision + changed files ── Repository::draft ──> Draft ── Repository::push ──> a branch
 //! ```
 
 mod addresses;
@@ -17,9 +18,12 @@ mod clients;
 mod clone;
 mod commit;
 mod credential;
+mod draft;
+mod edit;
 mod error;
 mod faults;
 mod fetched;
+mod history;
 mod http;
 mod http_exchange;
 mod http_faults;
@@ -28,11 +32,16 @@ pub mod limits;
 mod line;
 mod listing;
 mod local;
+mod local_push;
 mod objects;
+mod packing;
+mod push;
 mod range;
+mod receive;
 mod repository;
 mod revision;
 mod scheme;
+mod signing;
 mod ssh;
 mod ssh_pipe;
 mod store;
@@ -45,8 +54,10 @@ mod url_parts;
 mod wire;
 
 pub use cache::Cache;
-pub use commit::CommitDetails;
+pub use commit::{CommitDetails, REASON_TRAILER};
 pub use credential::Credential;
+pub use draft::{Author, Draft};
+pub use edit::FileId;
 pub use error::{Cause, Error, Result};
 pub use fetched::{Advance, AdvanceKind, Fetched, Synced};
 pub use repository::Repository;

@@ -190,19 +190,23 @@ impl Repository {
         objects.is_ancestor(&objects.reader(), self.id(ancestor)?, self.id(commit)?)
     }
 
-    fn shown(&self) -> &str {
+    pub(super) fn credential(&self) -> Credential {
+        locked(&self.0.credential).clone()
+    }
+
+    pub(super) fn shown(&self) -> &str {
         &self.0.shown
     }
 
-    fn is_local(&self) -> bool {
+    pub(super) fn is_local(&self) -> bool {
         self.0.remote.scheme() == Scheme::File
     }
 
     /// Runs `act` over a connection; once more over a fresh one, if one from an earlier poll, or
     /// what the server said of itself then, may be what it failed by.
-    fn talk<T>(&self, act: impl Fn(&mut Line<'_>) -> Result<T>) -> Result<T> {
+    pub(super) fn talk<T>(&self, act: impl Fn(&mut Line<'_>) -> Result<T>) -> Result<T> {
         let mut connections = locked(&self.0.connections);
-        let credential = locked(&self.0.credential).clone();
+        let credential = self.credential();
         connections.serve(&credential);
         let reused = connections.has_any();
         let mut line = Line::new(
@@ -242,7 +246,7 @@ impl Repository {
         }
     }
 
-    fn open_local(&self) -> Result<Arc<Local>> {
+    pub(super) fn open_local(&self) -> Result<Arc<Local>> {
         let path = self
             .0
             .remote
@@ -273,7 +277,7 @@ impl Repository {
         })
     }
 
-    fn holder(&self) -> Result<Arc<dyn Holder>> {
+    pub(super) fn holder(&self) -> Result<Arc<dyn Holder>> {
         if !self.is_local() {
             return Ok(self.0.clone.current()?);
         }
@@ -285,13 +289,13 @@ impl Repository {
     }
 
     /// The root directory of `commit`.
-    fn root(&self, objects: &Objects, commit: &str) -> Result<ObjectId> {
+    pub(super) fn root(&self, objects: &Objects, commit: &str) -> Result<ObjectId> {
         objects
             .commit(&objects.reader(), &self.id(commit)?, |commit| commit.tree())?
             .ok_or_else(|| self.absent(commit))
     }
 
-    fn id(&self, commit: &str) -> Result<ObjectId> {
+    pub(super) fn id(&self, commit: &str) -> Result<ObjectId> {
         ObjectId::from_hex(commit.as_bytes()).map_err(|_| self.absent(commit))
     }
 

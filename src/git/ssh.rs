@@ -7,10 +7,10 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use gix_transport::Protocol;
 use gix_transport::client::blocking_io::Transport as AnyTransport;
 use gix_transport::client::git::ConnectMode;
 use gix_transport::client::git::blocking_io::Connection;
+use gix_transport::{Protocol, Service};
 use russh::client::{Config, Handle, Handler};
 use russh::keys::{Algorithm, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
 use tokio::net::TcpStream;
@@ -69,12 +69,13 @@ impl Shells {
         self.shell = None;
     }
 
-    /// A conversation with `git-upload-pack` on `remote`.
+    /// A conversation with `service` on `remote`.
     pub(super) fn open(
         &mut self,
         remote: &RemoteUrl,
         credential: &Credential,
         watch: &Watch,
+        service: Service,
     ) -> Result<Box<dyn AnyTransport>> {
         let runtime = runtime().map_err(|error| watch.unreachable(Cause::of(&error)))?;
         if !self.has_any() {
@@ -88,10 +89,13 @@ impl Shells {
         shell.used = Instant::now();
         let run = async {
             let channel = shell.connection.channel_open_session().await?;
-            // Servers that do not take it speak the old protocol, which works as well.
-            channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            // Servers that do not take it speak the old protocol, which works as well. For a push
+            // there is no other.
+            if service == Service::UploadPack {
+                channel.set_env(false, "GIT_PROTOCOL", "version=2").await?;
+            }
             // The URL was checked to have no quote in it.
-            let command = format!("git-upload-pack '{}'", remote.path());
+            let command = format!("{} '{}'", service.as_str(), remote.path());
             channel.exec(false, command).await?;
             Ok::<_, russh::Error>(channel)
         };
@@ -158,7 +162,7 @@ async fn connect(
             host,
         });
     }
-    let key = private_key_from(private_key).map_err(|why| invalid(&why))?;
+    let key = private_key_from(private_key, "sshPrivateKey").map_err(|why| invalid(&why))?;
     let known = Known::of(known_hosts, &host, port);
     let config = Config {
         preferred: preferred(&known),
@@ -209,7 +213,8 @@ async fn connect(
     }
 }
 
-fn private_key_from(text: &str) -> std::result::Result<PrivateKey, String> {
+/// The key in `text`, which stands under the name `field` in the repository Secret.
+pub(super) fn private_key_from(text: &str, field: &str) -> std::result::Result<PrivateKey, String> {
     const RSA: &str = "RSA keys are not supported over ssh, because no RSA implementation in Rust \
                        is free of timing leaks; make a key with `ssh-keygen -t ed25519`, or use \
                        https";
@@ -220,10 +225,7 @@ fn private_key_from(text: &str) -> std::result::Result<PrivateKey, String> {
         russh::keys::Error::KeyIsEncrypted => {
             "the ssh key has a passphrase; remove it with `ssh-keygen -p`".to_owned()
         }
-        error => format!(
-            "`sshPrivateKey` is not a private key: {}",
-            Cause::of(&error)
-        ),
+        error => format!("`{field}` is not a private key: {}", Cause::of(&error)),
     })?;
     match key.algorithm() {
         Algorithm::Rsa { .. } => Err(RSA.into()),

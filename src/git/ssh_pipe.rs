@@ -173,7 +173,14 @@ impl Incoming {
             "no such",
         ]) {
             Error::RepositoryNotFound { doing, remote }
-        } else if any(&["denied", "not authorized", "unauthorized", "not allowed"]) {
+        } else if any(&[
+            "denied",
+            "not authorized",
+            "unauthorized",
+            "not allowed",
+            "read only",
+            "read-only",
+        ]) {
             let why = format!("the server said `{}`", Cause::new(&said));
             Error::AuthenticationFailed { doing, remote, why }
         } else if said.trim().is_empty() {

@@ -19,6 +19,8 @@ pub(super) struct CommitFiles {
     root: ObjectId,
     /// Keeps the clone on disk for as long as this is read from.
     objects: Arc<dyn Holder>,
+    /// Directories that are not in the object database yet, of a commit that was made here.
+    fresh: Arc<BTreeMap<ObjectId, Vec<u8>>>,
     state: Mutex<State>,
 }
 
@@ -47,8 +49,15 @@ impl CommitFiles {
             commit,
             root,
             objects,
+            fresh: Arc::default(),
             state,
         }
+    }
+
+    /// The same, with directories that are not in the object database.
+    pub(super) fn with_fresh(mut self, fresh: Arc<BTreeMap<ObjectId, Vec<u8>>>) -> Self {
+        self.fresh = fresh;
+        self
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -97,18 +106,19 @@ impl CommitFiles {
                 _ => return Ok(None),
             }
         };
-        let mut buffer = Vec::new();
-        self.objects
-            .objects()
-            .read(
-                &state.reader,
-                &id,
-                Kind::Tree,
-                limits::MAX_DIRECTORY_BYTES,
-                &mut buffer,
-            )
-            .map_err(|failure| self.unreadable(path, failure))?;
-        let directory = Arc::new(self.entries(path, &buffer)?);
+        let directory = match self.fresh.get(&id) {
+            Some(bytes) => self.entries(path, bytes)?,
+            None => {
+                let mut buffer = Vec::new();
+                let objects = self.objects.objects();
+                let limit = limits::MAX_DIRECTORY_BYTES;
+                objects
+                    .read(&state.reader, &id, Kind::Tree, limit, &mut buffer)
+                    .map_err(|failure| self.unreadable(path, failure))?;
+                self.entries(path, &buffer)?
+            }
+        };
+        let directory = Arc::new(directory);
         state
             .directories
             .insert(path.to_owned(), Arc::clone(&directory));

@@ -185,7 +185,7 @@ impl Drop for Session {
     }
 }
 
-fn agent() -> gix_protocol::command::Feature {
+pub(super) fn agent() -> gix_protocol::command::Feature {
     (
         "agent",
         Some(concat!("git/towline-", env!("CARGO_PKG_VERSION")).into()),
@@ -315,7 +315,7 @@ impl Read for Bounded<'_> {
 
 /// Why something failed: what the transport noted, else what the server said, else what the
 /// protocol code says.
-fn reason(watch: &Watch, credential: &Credential, error: &GixError) -> Error {
+pub(super) fn reason(watch: &Watch, credential: &Credential, error: &GixError) -> Error {
     if let Some(fault) = watch.take() {
         return fault;
     }

@@ -6,6 +6,7 @@ const POLICY: RollbackPolicy = RollbackPolicy {
     timeout: Duration::from_secs(300),
     monitor: Duration::from_secs(60),
     grace: Duration::from_secs(10),
+    write_back: crate::api::WriteBack::None,
 };
 
 fn good() -> RollbackStatus {

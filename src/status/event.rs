@@ -38,6 +38,10 @@ pub const REASONS: &[(&str, &str)] = &[
         "drift was undone; names objects and fields, at most once a minute",
     ),
     ("Recovered", "the Application is Ready again"),
+    (
+        "WrittenBack",
+        "a commit that takes a rolled back revision back was pushed; names it and its branch",
+    ),
 ];
 
 /// The events of a pass: what it did, and what changed in the status.
@@ -67,13 +71,35 @@ pub fn events(
             message: drift_told(&drift),
         });
     }
-    let ready = |status: &ApplicationStatus| {
-        status
-            .conditions
-            .iter()
-            .find(|c| c.type_ == condition::READY)
-            .cloned()
+    let find = |status: &ApplicationStatus, kind: &str| {
+        let mut conditions = status.conditions.iter();
+        conditions.find(|c| c.type_ == kind).cloned()
     };
+    let ready = |status: &ApplicationStatus| find(status, condition::READY);
+    if let Some(written) = &next.rollback.written_back
+        && previous.rollback.written_back.as_ref() != Some(written)
+    {
+        events.push(Event {
+            kind: EventType::Normal,
+            reason: "WrittenBack".into(),
+            message: format!(
+                "{} on branch {} takes {} back",
+                short(&written.commit),
+                written.branch,
+                short(&written.reverts)
+            ),
+        });
+    }
+    if let Some(failed) = find(next, condition::NOT_WRITTEN_BACK) {
+        let before = find(previous, condition::NOT_WRITTEN_BACK);
+        if before.is_none_or(|before| before.reason != failed.reason) {
+            events.push(Event {
+                kind: EventType::Warning,
+                reason: failed.reason,
+                message: failed.message,
+            });
+        }
+    }
     if let (before, Some(after)) = (ready(previous), ready(next)) {
         let changed = before
             .as_ref()

@@ -70,6 +70,8 @@ pub struct View<'a> {
     pub enforces: bool,
     /// Why that would be lost in a restart, or was.
     pub not_stored: Option<&'a Problem>,
+    /// Why a rollback is not written back to Git, though it should be.
+    pub not_written_back: Option<&'a Problem>,
     /// What waits, and for what; `None` before the first diff.
     pub report: Option<&'a Report>,
     /// Errors of the last pass, the most important first.
@@ -150,9 +152,16 @@ pub fn derive(
         reason: problem.reason.clone(),
         message: bounded(&problem.message),
     });
+    let not_written_back = view.not_written_back.map(|problem| Draft {
+        kind: condition::NOT_WRITTEN_BACK,
+        status: "True",
+        reason: problem.reason.clone(),
+        message: bounded(&problem.message),
+    });
     let conditions = [ready, synced, healthy, drift]
         .into_iter()
         .chain(not_stored)
+        .chain(not_written_back)
         .map(|draft| dated(draft, view.generation, previous, now))
         .collect();
     ApplicationStatus {

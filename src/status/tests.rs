@@ -11,6 +11,7 @@ static NONE: RollbackStatus = RollbackStatus {
     trial: None,
     rolled_back: None,
     quarantine: Vec::new(),
+    written_back: None,
 };
 
 fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
@@ -20,6 +21,7 @@ fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
         applied: Some(COMMIT),
         enforces: true,
         not_stored: None,
+        not_written_back: None,
         report,
         problems,
         worst: None,

@@ -253,16 +253,22 @@ fn print(screen: &mut Screen<'_>, entry: &Entry) -> std::io::Result<()> {
             if !entry.note.is_empty() && entry.verdict != Verdict::Same {
                 screen.note(&format!("{object}: {}", entry.note))?;
             }
-            for line in entry.text.lines() {
-                let tone = match line.as_bytes().first() {
-                    Some(b'+') => Tone::Good,
-                    Some(b'-') => Tone::Bad,
-                    Some(b'@') => Tone::Place,
-                    _ => Tone::Plain,
-                };
-                screen.line(&screen.paint(tone, line))?;
-            }
+            print_diff(screen, &entry.text)?;
         }
+    }
+    Ok(())
+}
+
+/// Prints a unified diff, in colours where they are wanted.
+pub(super) fn print_diff(screen: &mut Screen<'_>, text: &str) -> std::io::Result<()> {
+    for line in text.lines() {
+        let tone = match line.as_bytes().first() {
+            Some(b'+') => Tone::Good,
+            Some(b'-') => Tone::Bad,
+            Some(b'@') => Tone::Place,
+            _ => Tone::Plain,
+        };
+        screen.line(&screen.paint(tone, line))?;
     }
     Ok(())
 }

@@ -82,7 +82,11 @@ fn others(out: &mut String) {
          | `{}` | the same, as Argo CD spells it |\n\n\
          ### Secrets with repository credentials\n\n| label | meaning |\n|---|---|\n\
          | `{label}: {}` | credentials of exactly the repository in `url` |\n\
-         | `{label}: {}` | credentials of every repository whose URL begins with `url` |",
+         | `{label}: {}` | credentials of every repository whose URL begins with `url` |\n\n\
+         What towline writes to Git with `spec.rollback.writeBack` it pushes with the same credentials. \
+         Two more keys of the Secret say how it is committed: `sshSigningKey`, an ssh private key \
+         (ed25519 or ECDSA, without passphrase) that signs it, and `committer`, written \
+         `NAME <MAIL>`.",
         keys::PRUNE_FINALIZER,
         keys::ARGO_FINALIZER,
         keys::SECRET_TYPE_REPOSITORY,

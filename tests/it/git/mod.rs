@@ -5,6 +5,7 @@ mod clone;
 mod failures;
 mod http;
 mod local;
+mod push;
 mod script;
 mod scripted;
 mod ssh;

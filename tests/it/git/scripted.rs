@@ -8,7 +8,7 @@ use std::thread;
 use towline::error::{Class, Fault as _};
 use towline::git::{AdvanceKind, Cache, Credential, Error, limits};
 
-use super::script::{Scripted, text, upload_pack};
+use super::script::{Request, Scripted, text, upload_pack};
 use super::{Bench, file, remote, sync, target, targets};
 
 #[test]
@@ -293,4 +293,96 @@ impl Read for Endless {
         }
         Ok(out.len())
     }
+}
+
+/// A packet line.
+fn packet(text: &str) -> Vec<u8> {
+    format!("{:04x}{text}", text.len() + 4).into_bytes()
+}
+
+/// How a server takes a push that gives out its repository as ever, and answers this to a push:
+/// the capabilities and references that it has, and the report.
+fn pushed(
+    advertisement: impl Fn() -> Box<dyn Read + Send> + Send + Sync + 'static,
+    result: &'static (impl Fn() -> Vec<u8> + Sync),
+) -> Error {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let bare = repo.bare().to_path_buf();
+    let server = Scripted::start(move |request: &Request| {
+        let kind =
+            |kind: &str| format!("200 OK\r\nContent-Type: application/x-git-receive-pack-{kind}");
+        if request.line.contains("service=git-receive-pack") {
+            let head = packet("# service=git-receive-pack\n");
+            let head = std::io::Cursor::new([head, b"0000".to_vec()].concat());
+            (kind("advertisement"), Box::new(head.chain(advertisement())))
+        } else if request.line.contains("/git-receive-pack ") {
+            (kind("result"), Box::new(std::io::Cursor::new(result())))
+        } else {
+            upload_pack(bare.clone(), Some("version=2"), request)
+        }
+    });
+    let repository = bench.open(&format!("{}/shop.git", server.url), &Credential::none());
+    let (head, _) = sync(&repository, "main").expect("a sync");
+    let edits = [("README.md".to_owned(), None)].into();
+    let by = towline::git::Author {
+        name: "towline".into(),
+        email: "towline@example.com".into(),
+        time: 0,
+    };
+    let draft = repository.draft(&head.commit, &edits, &by, &by, "x");
+    let draft = draft.expect("a commit");
+    let pushed = repository.push(&draft, "refs/heads/new", true);
+    pushed.expect_err("no server that takes it")
+}
+
+/// The advertisement of an empty list with these capabilities.
+fn takes(capabilities: &'static str) -> impl Fn() -> Box<dyn Read + Send> {
+    move || {
+        let null = "0".repeat(40);
+        let line = packet(&format!("{null} capabilities^{{}}\0{capabilities}\n"));
+        Box::new(std::io::Cursor::new([line, b"0000".to_vec()].concat()))
+    }
+}
+
+#[test]
+fn a_push_to_a_server_that_misbehaves_ends_with_a_reason() {
+    let nothing = &Vec::new;
+    assert_eq!(
+        pushed(takes("ofs-delta"), nothing).reason(),
+        "RepositoryUnsupported"
+    );
+    let error = pushed(takes("report-status side-band-64k"), nothing);
+    assert_eq!(error.class(), Class::Retry, "{error}");
+    let junk = &|| b"0009junk!0000".to_vec();
+    assert_eq!(
+        pushed(takes("report-status"), junk).reason(),
+        "GitProtocolError"
+    );
+    // Its words are bounded, and steer no terminal.
+    let chatty = &|| {
+        let mut answer = Vec::new();
+        for _ in 0..2000 {
+            answer.extend(packet("\u{2}\u{1b}[31mno, no, no, no, no, no\n"));
+        }
+        answer.extend(packet("\u{1}0020ng refs/heads/new I said no\n0000"));
+        answer.extend(b"0000");
+        answer
+    };
+    let error = pushed(takes("report-status side-band-64k"), chatty);
+    assert_eq!(error.reason(), "PushRefused");
+    let text = error.to_string();
+    assert!(text.contains("I said no") && text.len() < 1500, "{text}");
+    assert!(!text.contains('\u{1b}'), "{text}");
+    // References without end.
+    let endless = || -> Box<dyn Read + Send> {
+        let null = "1".repeat(40);
+        let mut first = packet(&format!("{null} refs/heads/a\0report-status\n"));
+        for number in 0..1000 {
+            first.extend(packet(&format!("{null} refs/heads/{number}\n")));
+        }
+        let count = usize::try_from(limits::MAX_ANSWER_BYTES).expect("small") / first.len() + 2;
+        Box::new(std::io::Cursor::new(first.repeat(count)))
+    };
+    assert_eq!(pushed(endless, nothing).reason(), "RepoTooLarge");
 }

@@ -1,6 +1,8 @@
 //! A revision that does not work takes itself back, and does not come again by itself.
 
+mod by_hand;
 mod obstacles;
+mod write_back;
 
 use serde_json::{Value, json};
 use towline::object::keys;

@@ -1,0 +1,135 @@
+//! The repository of an Application as a person reaches it: through the agent's Secret and a clone
+//! that is thrown away, or in a clone of their own.
+
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{RollbackArgs, Subject};
+use crate::git::{
+    AllowedSchemes, Cache, RemoteUrl, Repository, Result, Revision, Scheme, TargetRevision,
+};
+
+/// An open repository, and what goes away with it.
+pub(super) struct Place {
+    pub(super) repository: Repository,
+    /// Where it is, without credentials.
+    pub(super) shown: String,
+    /// What the Application tracks, the likeliest first: in a clone the branch of its remote comes
+    /// before the one that the person works on.
+    targets: Vec<TargetRevision>,
+    _cache: Cache,
+    _directory: Temporary,
+}
+
+impl Place {
+    pub(super) fn open(args: &RollbackArgs, subject: &Subject) -> anyhow::Result<Self> {
+        let source = &subject.spec.source;
+        let target = source.target_revision.as_deref().unwrap_or("HEAD");
+        let target = TargetRevision::parse(target)?;
+        let (remote, targets) = match &args.repo {
+            Some(clone) => {
+                let clone = fs::canonicalize(clone)
+                    .with_context(|| format!("opening the clone `{}`", clone.display()))?;
+                let url = format!("file://{}", clone.display());
+                let remote = RemoteUrl::parse(&url, &AllowedSchemes::with([Scheme::File]))?;
+                (remote, in_clone(target))
+            }
+            None => {
+                let allowed = AllowedSchemes::with(args.allow_scheme.iter().copied());
+                (RemoteUrl::parse(&source.repo_url, &allowed)?, vec![target])
+            }
+        };
+        let directory = Temporary::new()?;
+        let cache = Cache::new(directory.0.as_path())?;
+        Ok(Self {
+            repository: cache.repository(&remote, &subject.credential)?,
+            shown: remote.to_string(),
+            targets,
+            _cache: cache,
+            _directory: directory,
+        })
+    }
+
+    /// What is tracked, as it is now, with its history since `good`.
+    pub(super) fn bring(&self, good: &str) -> anyhow::Result<Revision> {
+        let head = self.head()?;
+        // The older one first, as if it had been the newest: then what lies between comes with its
+        // history, and the commits that are taken back can be named.
+        let before = Revision::new(good, head.reference.as_str());
+        let fetched = self.repository.fetch(std::slice::from_ref(&before));
+        fetched.with_context(|| format!("reading the revision {good}"))?;
+        self.repository.fetch(std::slice::from_ref(&head))?;
+        Ok(Revision {
+            name: head
+                .name
+                .strip_prefix("refs/remotes/origin/")
+                .unwrap_or(&head.name)
+                .to_owned(),
+            ..head
+        })
+    }
+
+    fn head(&self) -> Result<Revision> {
+        let all: BTreeSet<TargetRevision> = self.targets.iter().cloned().collect();
+        let mut found = self.repository.poll(&all)?;
+        let answers = self
+            .targets
+            .iter()
+            .filter_map(|target| found.remove(target));
+        let best = answers.reduce(|best, next| best.or(next));
+        best.unwrap_or_else(|| {
+            Err(crate::git::Error::RevisionNotFound {
+                doing: "polling",
+                remote: self.shown.clone(),
+                why: "there is no answer for targetRevision".to_owned(),
+            })
+        })
+    }
+}
+
+/// How a target is called in a clone.
+fn in_clone(target: TargetRevision) -> Vec<TargetRevision> {
+    let name = target.to_string();
+    if matches!(name.as_str(), "" | "HEAD") {
+        // What is checked out tells which branch that is.
+        return vec![target];
+    }
+    let name = name.strip_prefix("refs/heads/").unwrap_or(&name);
+    let remote = TargetRevision::parse(&format!("refs/remotes/origin/{name}"));
+    remote.ok().into_iter().chain([target]).collect()
+}
+
+/// A directory that only we can look into, until it is dropped.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new() -> anyhow::Result<Self> {
+        let now = jiff::Timestamp::now().as_nanosecond();
+        let name = format!("towline-rollback-{}-{now}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // Made anew: one that is there already may be somebody's trap.
+        private(&path).with_context(|| format!("making the directory `{}`", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+#[cfg(unix)]
+fn private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn private(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().create(path)
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What stays behind is in the directory for what may stay behind.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
