@@ -8,8 +8,10 @@ mod agent;
 mod applications;
 mod crd;
 mod diff;
+mod explain;
 mod history;
 mod install;
+mod kinds;
 mod logging;
 mod reference;
 mod render;
@@ -57,6 +59,7 @@ enum Verb {
     Render(render::RenderArgs),
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
+    Explain(explain::ExplainArgs),
     Sync(sync::SyncArgs),
     History(history::HistoryArgs),
     Retry(requests::RetryArgs),
@@ -124,9 +127,9 @@ pub fn main() -> ExitCode {
 }
 
 impl Cli {
-    /// The exit code for an error: `diff` has 1 for differences.
+    /// The exit code for an error: `diff` has 1 for differences, `explain` for what it explains.
     fn failed(&self) -> u8 {
-        if matches!(self.verb, Verb::Diff(_)) {
+        if matches!(self.verb, Verb::Diff(_) | Verb::Explain(_)) {
             2
         } else {
             1
@@ -155,6 +158,11 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
         Verb::Status(args) => {
             wait(async { status::run(&args, &open(context).await?, screen).await })
         }
+        Verb::Explain(args) => wait(async {
+            let client = connect(context).await?;
+            let namespace = client.default_namespace().to_owned();
+            explain::run(&args, &KubeCluster::new(client), &namespace, screen).await
+        }),
         Verb::Sync(args) => wait(async { sync::run(&args, &open(context).await?, screen).await }),
         Verb::History(args) => {
             wait(async { history::run(&args, &open(context).await?, screen).await })

@@ -17,6 +17,7 @@ use crate::object::ObjectId;
 
 pub use difference::{Difference, differences, summary};
 pub use drift::{Drift, drift};
+pub(crate) use mask::HIDDEN;
 pub use text::unified;
 
 /// What would have to happen to one object.

@@ -18,7 +18,7 @@ fn command(plane: &ControlPlane) -> Command {
 }
 
 /// Runs a verb; returns exit code, stdout and stderr.
-fn towline(plane: &ControlPlane, args: &[&str]) -> (i32, String, String) {
+pub fn towline(plane: &ControlPlane, args: &[&str]) -> (i32, String, String) {
     let output = command(plane).args(args).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     let Output {

@@ -22,6 +22,7 @@ mod deletion;
 mod dependencies;
 mod drift;
 mod endpoints;
+mod explain;
 mod failures;
 mod fights;
 mod first_sync;
