@@ -17,6 +17,7 @@ mod reference;
 mod render;
 mod requests;
 mod screen;
+mod source;
 mod status;
 mod sync;
 mod table;

@@ -20,6 +20,7 @@ mod controllers;
 mod crash;
 mod deletion;
 mod dependencies;
+mod diff;
 mod drift;
 mod endpoints;
 mod explain;
