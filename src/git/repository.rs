@@ -204,6 +204,13 @@ impl Repository {
         objects.is_ancestor(&objects.reader(), self.id(ancestor)?, self.id(commit)?)
     }
 
+    /// Whether an object was fetched, of whatever kind.
+    pub(super) fn has_object(&self, id: &ObjectId) -> Result<bool> {
+        let holder = self.holder()?;
+        let objects = holder.objects();
+        Ok(objects.kind(&objects.reader(), id)?.is_some())
+    }
+
     fn shown(&self) -> &str {
         &self.0.shown
     }

@@ -16,7 +16,7 @@ use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
 use super::{
-    Options, Reorder, Source, Transformer, config_file, manifest, names, plugins, transform,
+    Options, Reorder, Source, Transformer, config_file, manifest, names, origin, plugins, transform,
 };
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
@@ -38,6 +38,8 @@ pub(super) struct Build {
     warnings: RefCell<Vec<Diagnostic>>,
     /// Whether `buildMetadata` of the built kustomization asks for anything.
     tracks_origin: bool,
+    /// Whether somebody asks where each field was set.
+    traces: bool,
 }
 
 /// One kustomization that is being accumulated.
@@ -82,6 +84,27 @@ pub(super) fn build(
     dir: &str,
     options: &Options,
 ) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+    run(tree, dir, options, false)
+}
+
+/// The same, with what set each field in the trail of each object.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_tracing(
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+    run(tree, dir, options, true)
+}
+
+fn run(
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+    traces: bool,
+) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
     let budget = Budget::default();
     let loader = Loader::new(tree, dir, options.load_restrictor, &budget)?;
     let file = find(&loader)?;
@@ -91,6 +114,7 @@ pub(super) fn build(
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
+        traces,
     };
     let layer = Layer {
         file,
@@ -112,6 +136,9 @@ pub(super) fn build(
     let managed = options.managed_by_label || layer.file.asks_for("managedByLabel");
     for resource in resources.iter_mut() {
         finish(resource, managed)?;
+    }
+    if traces {
+        origin::observe(resources, &origin::of_build(&layer.file.path));
     }
     Ok((
         accumulated.resources.into_vec(),
@@ -317,6 +344,10 @@ impl Build {
                 resource.trail.annotated = true;
             }
             adopt_bookkeeping(resource);
+            if self.traces {
+                origin::begin(resource);
+                origin::observe_one(resource, &origin::of_file(&name));
+            }
         }
         Ok(resources)
     }
@@ -370,7 +401,15 @@ impl Build {
                     resource.trail.origin =
                         Some(Origin::field(layer.origin_file(), target.plugin()).into());
                 }
+                if self.traces {
+                    origin::begin(&mut resource);
+                }
                 absorb(&mut all.resources, resource).map_err(at)?;
+                if self.traces {
+                    origin::observe(&mut all.resources, &|leaf, _| {
+                        origin::of_generator(layer, field, i, &args, leaf)
+                    });
+                }
             }
         }
         plugins::run_generators(self, layer, all)
@@ -382,6 +421,11 @@ impl Build {
             let at = |e| layer.place(e, step.field, step.index);
             self.run(step.transformer.as_ref(), &mut all.resources)
                 .map_err(at)?;
+            if self.traces {
+                origin::observe(&mut all.resources, &|leaf, before| {
+                    origin::of_step(layer, &step, leaf, before)
+                });
+            }
             let told = self.context.take_warnings().into_iter();
             let told = told.map(|warning| Diagnostic {
                 path: layer.file.path.clone(),
@@ -397,6 +441,10 @@ impl Build {
             }
         }
         plugins::run_transformers(self, layer, all)?;
+        if self.traces {
+            let by = layer.source("transformers", None);
+            origin::observe(&mut all.resources, &|_, _| by.clone());
+        }
         plugins::run_validators(self, layer, all)
     }
 
