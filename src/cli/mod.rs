@@ -6,6 +6,7 @@
 mod age;
 mod agent;
 mod applications;
+mod blame;
 mod crd;
 mod diff;
 mod explain;
@@ -61,6 +62,7 @@ enum Verb {
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
     Explain(explain::ExplainArgs),
+    Blame(blame::BlameArgs),
     Sync(sync::SyncArgs),
     History(history::HistoryArgs),
     Retry(requests::RetryArgs),
@@ -163,6 +165,11 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
             let client = connect(context).await?;
             let namespace = client.default_namespace().to_owned();
             explain::run(&args, &KubeCluster::new(client), &namespace, screen).await
+        }),
+        Verb::Blame(args) => wait(async {
+            let client = connect(context).await?;
+            let namespace = client.default_namespace().to_owned();
+            blame::run(&args, &KubeCluster::new(client), &namespace, screen).await
         }),
         Verb::Sync(args) => wait(async { sync::run(&args, &open(context).await?, screen).await }),
         Verb::History(args) => {

@@ -14,6 +14,7 @@
 
 mod adoption;
 mod autoscalers;
+mod blame;
 mod boundaries;
 mod cli;
 mod controllers;

@@ -6,7 +6,6 @@ mod object;
 mod objects;
 mod words;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 
 use super::NAMESPACE;
@@ -116,7 +115,7 @@ async fn findings(
     let is_calm = matches!(health.status.as_str(), "Healthy" | "")
         && !subject.reason().starts_with("Waiting")
         && !subject.application.is_terminating();
-    let mut others = dependencies(cluster, subject).await?;
+    let mut others = dependencies(cluster, subject).await;
     if !is_calm {
         let owner = Owner {
             install: args.agent_namespace.clone(),
@@ -132,22 +131,20 @@ async fn findings(
 }
 
 /// What the Applications say that this one waits for: the last of a chain is the root.
-async fn dependencies(
-    cluster: &dyn Cluster,
-    subject: &Subject<'_>,
-) -> anyhow::Result<Vec<Finding>> {
+async fn dependencies(cluster: &dyn Cluster, subject: &Subject<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     if subject.reason() != "WaitingForDependency" {
-        return Ok(found);
+        return found;
     }
     let mut waiting = subject.application.clone();
     for _ in 0..DEPTH {
         let needs = Standing::read(&waiting, true).needs;
         let mut culprit = None;
         for (namespace, name) in needs {
-            let other = find(cluster, &namespace, &name)
-                .await
-                .context("an Application that is waited for")?;
+            // What cannot be read cannot be followed: the status says what is waited for.
+            let Ok(other) = find(cluster, &namespace, &name).await else {
+                continue;
+            };
             if !Standing::read(&other, true).ready {
                 culprit = Some(other);
                 break;
@@ -173,7 +170,7 @@ async fn dependencies(
         }
         waiting = other.clone();
     }
-    Ok(found)
+    found
 }
 
 /// What is said of an Application that is as it should be.

@@ -224,18 +224,15 @@ pub(super) async fn with_words(
 /// Since when it is so, as the object itself says: its deletion, or the last turn of a condition
 /// that is not as it should be.
 fn since(live: &Object) -> &str {
-    let text = |value: Option<&'_ Value>| value.and_then(Value::as_str).unwrap_or_default().len();
     let deleted = live.0.pointer("/metadata/deletionTimestamp");
-    if text(deleted) > 0 {
-        return deleted.and_then(Value::as_str).unwrap_or_default();
+    if let Some(deleted) = deleted.and_then(Value::as_str) {
+        return deleted;
     }
-    let conditions = live
-        .0
-        .pointer("/status/conditions")
-        .and_then(Value::as_array);
-    let bad = conditions.into_iter().flatten().filter(|condition| {
+    let conditions = live.0.pointer("/status/conditions");
+    let conditions = conditions.and_then(Value::as_array).into_iter().flatten();
+    let bad = conditions.filter(|condition| {
         let kind = condition["type"].as_str().unwrap_or_default();
-        let is_good_word = matches!(kind, "Available" | "Ready" | "PodScheduled" | "Complete");
+        let is_good_word = matches!(kind, "Available" | "Complete" | "PodScheduled" | "Ready");
         is_good_word && condition["status"] != "True"
     });
     bad.filter_map(|condition| condition["lastTransitionTime"].as_str())
