@@ -514,6 +514,59 @@ spec:
     }
 
     #[test]
+    fn components_and_the_older_fields_are_followed_too() {
+        let overlay = "\
+bases: [../base]
+components: [../paused]
+patchesStrategicMerge:
+- more.yaml
+commonLabels:
+  tier: front
+";
+        let component = "\
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patchesJson6902:
+- target: {group: apps, version: v1, kind: Deployment, name: web}
+  path: paused.yaml
+";
+        let more = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  minReadySeconds: 5
+  template:
+    spec:
+      containers:
+      - name: side
+        image: side:1
+";
+        let files = [
+            ("base/kustomization.yaml", "resources: [web.yaml]\n"),
+            ("base/web.yaml", WEB),
+            ("paused/kustomization.yaml", component),
+            (
+                "paused/paused.yaml",
+                "- op: add\n  path: /spec/paused\n  value: true\n",
+            ),
+            ("prod/kustomization.yaml", overlay),
+            ("prod/more.yaml", more),
+        ];
+        let found = traced(&files, "prod", "Deployment");
+        has(
+            &found,
+            &[
+                "spec.paused paused/paused.yaml:3",
+                "spec.minReadySeconds prod/more.yaml:5",
+                "spec.template.spec.containers[name=side].image prod/more.yaml:10",
+                "spec.template.spec.containers[name=web].image base/web.yaml:11",
+                "spec.selector.matchLabels.tier prod/kustomization.yaml:6",
+            ],
+        );
+    }
+
+    #[test]
     fn a_generated_object_leads_to_the_literal_or_the_file() {
         let file = "\
 configMapGenerator:

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 use towline::object::keys;
+use towline_testcluster::ControlPlane;
 
 use crate::cli::towline;
 use crate::world::manifests::{config_map, deployment, secret, widget};
-use crate::world::{World, wait, wait_for};
+use crate::world::{World, install_crd, wait, wait_for};
 
 /// Runs it in the agent's namespace of this world; returns the exit code and what is printed.
 fn explain(world: &World<'_>, what: &str, namespace: &str) -> (i32, String) {
@@ -108,6 +109,34 @@ fn a_crash_is_explained_by_its_pod_without_its_password() {
         out.starts_with("Deployment/explain-crash-work/web: Healthy, as Application/"),
         "{out}"
     );
+}
+
+/// The kubelet is the node's, so it has a control plane of its own.
+#[test]
+fn the_last_lines_of_a_container_that_crashes_are_told_without_its_password() {
+    let plane = ControlPlane::builder().start().unwrap();
+    install_crd(&plane);
+    plane.wait_nodes().unwrap();
+    let log = "connecting\nno access for hunter22\u{1b}[0m\npanic: goodbye\n";
+    let logs = plane.serve_logs("node-1", log).unwrap();
+    let mut world = World::on(&plane, "explain-log");
+    world.start();
+    world.commit(&[
+        ("shop/web.yaml", &crashing("goodbye")),
+        ("shop/db.yaml", &secret("db", "hunter22")),
+    ]);
+    world.create(&world.application("shop", "shop"));
+    let end = "before its last restart\n    | connecting\n    | no access for ***\\u{1b}[0m\n    | panic: goodbye\n";
+    told(&world, "shop", &[end]);
+    let asked = logs.asked();
+    let last = asked.last().unwrap();
+    assert!(
+        last.starts_with("/containerLogs/explain-log-work/web-"),
+        "{last}"
+    );
+    for part in ["/web?", "previous=true", "tailLines=10", "limitBytes=65536"] {
+        assert!(last.contains(part), "{part} is not in {last}");
+    }
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn of_element<'f>(own: &'f Fields, element: &Value, index: usize) -> Option<&'f 
             let there = element.get(name).map(Value::to_string);
             there.as_deref() == Some(text.as_str())
         }),
-        Step::Value(text) => element.to_string() == *text,
+        Step::Value(text) => serde_json::from_str(text).is_ok_and(|own: Value| own == *element),
         Step::Index(own) => *own == index,
         Step::Field(_) => false,
     };

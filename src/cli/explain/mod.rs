@@ -14,10 +14,10 @@ use super::applications::{find, message};
 use super::kinds;
 use super::screen::{Screen, Tone};
 use crate::api::GROUP;
-use crate::cluster::{Cluster, Discovery};
+use crate::cluster::{Cluster, Discovery, Identity, Resource, Target};
 use crate::inventory::Owner;
 use crate::live::shown;
-use crate::object::Object;
+use crate::object::{Object, Scope};
 use crate::plan::dependencies::Standing;
 use finding::{Finding, Subject, ranked};
 
@@ -26,6 +26,8 @@ const FINE: u8 = 0;
 const NOT_FINE: u8 = 1;
 /// The longest message, in characters.
 const MESSAGE_LIMIT: usize = 2048;
+/// What the agent calls its Lease, unless it is told otherwise.
+const LEASE: &str = "towline";
 /// How many Applications that wait for each other are followed.
 const DEPTH: usize = 5;
 
@@ -97,9 +99,32 @@ async fn application_of(
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
     let subject = Subject::new(application, now);
+    if let Some(since) = no_agent(cluster, &args.agent_namespace, now).await {
+        let namespace = &args.agent_namespace;
+        screen.note(&format!(
+            "warning: no agent has renewed its Lease in {namespace} since {since}: what follows may be old (kubectl -n {namespace} get pods)"
+        ))?;
+    }
     let findings = findings(args, cluster, discovery, &subject, screen).await?;
     let good = format!("{}: {}", subject.id(), fine(&subject));
     Ok(print(screen, &good, &findings, now)?)
+}
+
+/// Since when no agent is there, where its Lease says so: then a status says what was.
+async fn no_agent(cluster: &dyn Cluster, namespace: &str, now: Timestamp) -> Option<String> {
+    let resource = Resource::known(
+        "coordination.k8s.io/v1",
+        "Lease",
+        "leases",
+        Scope::Namespaced,
+    );
+    let target = Target::new(&resource, namespace, LEASE);
+    let lease = cluster.get(&Identity::Agent, &target).await.ok()??;
+    let renewed = lease.0.pointer("/spec/renewTime")?.as_str()?;
+    let seconds = lease.0.pointer("/spec/leaseDurationSeconds")?.as_i64()?;
+    let age = now.as_second() - renewed.parse::<Timestamp>().ok()?.as_second();
+    // Another replica takes it over after that time; a slow one is given as much again.
+    (age > 2 * seconds).then(|| renewed.to_owned())
 }
 
 /// Everything that is in the way of an Application, the root cause first.

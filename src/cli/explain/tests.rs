@@ -108,6 +108,35 @@ async fn one_that_is_fine_says_so_in_a_line() {
 }
 
 #[tokio::test]
+async fn that_no_agent_is_there_is_said_before_all_else() {
+    let cluster = cluster();
+    let message = "main@aaaaaaaa is applied: 3 objects";
+    cluster.put(application(
+        "shop",
+        ("True", "Synced", message),
+        ("Healthy", ""),
+    ));
+    let lease = |renewed: &str| {
+        cluster.put(Object(
+            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+            "metadata": {"name": "towline", "namespace": "towline-system"},
+            "spec": {"renewTime": renewed, "leaseDurationSeconds": 15}}),
+        ));
+    };
+    lease("2026-01-01T00:00:00.000000Z");
+    let (_, _, err) = explain(&cluster, &["shop", "-n", "team-a"]).await;
+    assert!(
+        err.starts_with(
+            "warning: no agent has renewed its Lease in towline-system since 2026-01-01"
+        ),
+        "{err}"
+    );
+    lease(&Timestamp::now().to_string());
+    let (_, _, err) = explain(&cluster, &["shop", "-n", "team-a"]).await;
+    assert_eq!(err, "");
+}
+
+#[tokio::test]
 async fn a_crash_comes_first_with_the_last_words_and_then_what_waits_for_it() {
     let cluster = cluster();
     crashing(&cluster);
