@@ -5,6 +5,7 @@
 //! commit that gave it its name.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use gix_hash::ObjectId;
 use similar::{DiffOp, TextDiff};
@@ -17,7 +18,9 @@ use crate::tree::ReadError;
 /// How many commits are looked at for one file.
 const COMMITS: usize = 20_000;
 /// A file with more lines than this is not compared: that takes time in the square of what differs.
-const LINES: usize = 50_000;
+const LINES: usize = 20_000;
+/// How long two versions are compared before it is done roughly: a line may then seem newer.
+const COMPARISON: Duration = Duration::from_secs(2);
 
 /// The commit that a line is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,7 +115,9 @@ fn pass(before: &str, text: &str, wanted: &mut Wanted) -> Wanted {
     if before.lines().count().max(text.lines().count()) > LINES {
         return passed;
     }
-    let diff = TextDiff::from_lines(before, text);
+    let diff = TextDiff::configure()
+        .timeout(COMPARISON)
+        .diff_lines(before, text);
     for op in diff.ops() {
         let DiffOp::Equal {
             old_index,

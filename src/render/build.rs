@@ -38,8 +38,8 @@ pub(super) struct Build {
     warnings: RefCell<Vec<Diagnostic>>,
     /// Whether `buildMetadata` of the built kustomization asks for anything.
     tracks_origin: bool,
-    /// Whether somebody asks where each field was set.
-    traces: bool,
+    /// The kind of which somebody asks where each field was set.
+    traces: Option<String>,
 }
 
 /// One kustomization that is being accumulated.
@@ -84,10 +84,10 @@ pub(super) fn build(
     dir: &str,
     options: &Options,
 ) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
-    run(tree, dir, options, false)
+    run(tree, dir, options, None)
 }
 
-/// The same, with what set each field in the trail of each object.
+/// The same, with what set each field in the trail of each object of a kind.
 ///
 /// # Errors
 /// As [`build`].
@@ -95,15 +95,16 @@ pub(super) fn build_tracing(
     tree: &Tree,
     dir: &str,
     options: &Options,
+    kind: &str,
 ) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
-    run(tree, dir, options, true)
+    run(tree, dir, options, Some(kind))
 }
 
 fn run(
     tree: &Tree,
     dir: &str,
     options: &Options,
-    traces: bool,
+    traces: Option<&str>,
 ) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
     let budget = Budget::default();
     let loader = Loader::new(tree, dir, options.load_restrictor, &budget)?;
@@ -114,7 +115,7 @@ fn run(
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
-        traces,
+        traces: traces.map(str::to_owned),
     };
     let layer = Layer {
         file,
@@ -137,7 +138,7 @@ fn run(
     for resource in resources.iter_mut() {
         finish(resource, managed)?;
     }
-    if traces {
+    if traces.is_some() {
         origin::observe(resources, &origin::of_build(&layer.file.path));
     }
     Ok((
@@ -344,7 +345,7 @@ impl Build {
                 resource.trail.annotated = true;
             }
             adopt_bookkeeping(resource);
-            if self.traces {
+            if self.traces(resource) {
                 origin::begin(resource);
                 origin::observe_one(resource, &origin::of_file(&name));
             }
@@ -401,11 +402,11 @@ impl Build {
                     resource.trail.origin =
                         Some(Origin::field(layer.origin_file(), target.plugin()).into());
                 }
-                if self.traces {
+                if self.traces(&resource) {
                     origin::begin(&mut resource);
                 }
                 absorb(&mut all.resources, resource).map_err(at)?;
-                if self.traces {
+                if self.traces.is_some() {
                     origin::observe(&mut all.resources, &|leaf, _| {
                         origin::of_generator(layer, field, i, &args, leaf)
                     });
@@ -421,7 +422,7 @@ impl Build {
             let at = |e| layer.place(e, step.field, step.index);
             self.run(step.transformer.as_ref(), &mut all.resources)
                 .map_err(at)?;
-            if self.traces {
+            if self.traces.is_some() {
                 origin::observe(&mut all.resources, &|leaf, before| {
                     origin::of_step(layer, &step, leaf, before)
                 });
@@ -441,7 +442,7 @@ impl Build {
             }
         }
         plugins::run_transformers(self, layer, all)?;
-        if self.traces {
+        if self.traces.is_some() {
             let by = layer.source("transformers", None);
             origin::observe(&mut all.resources, &|_, _| by.clone());
         }
@@ -475,6 +476,12 @@ impl Build {
             .grow(each.saturating_mul(resources.len()))?;
         provenance::record(resources, origin);
         Ok(())
+    }
+
+    /// Whether somebody asks where the fields of an object were set.
+    fn traces(&self, resource: &Resource) -> bool {
+        let kind = self.traces.as_deref();
+        kind.is_some_and(|kind| kind == resource.kind())
     }
 
     /// Whether origins are written down.

@@ -32,23 +32,24 @@ pub fn element(name: Option<&str>, index: usize) -> String {
     name.map_or_else(|| format!("[{index}]"), |name| format!("[name={name}]"))
 }
 
-/// Renders the directory `dir` of `tree` as [`super::render`] does, and says of every field where it
-/// was set.
+/// Renders the directory `dir` of `tree` as [`super::render`] does, and says of every field of the
+/// objects of one kind where it was set.
 ///
 /// # Errors
 /// As [`super::render`].
-pub fn trace(tree: &Tree, dir: &str, options: &Options) -> Result<Vec<Traced>, Error> {
+pub fn trace(tree: &Tree, dir: &str, options: &Options, kind: &str) -> Result<Vec<Traced>, Error> {
     if !has_kustomization(tree, dir)? {
         let rendered = directory::render_directory(tree, dir, &options.directory)?;
         let objects = rendered.objects.into_iter();
+        let objects = objects.filter(|object| object.value["kind"] == kind);
         return Ok(objects.map(|object| of_manifest(tree, object)).collect());
     }
-    let (resources, _) = build::build_tracing(tree, dir, options)?;
-    let traced = resources.into_iter().map(|mut resource| {
-        let fields = resource.trail.fields.take().unwrap_or_default();
+    let (resources, _) = build::build_tracing(tree, dir, options, kind)?;
+    let traced = resources.into_iter().filter_map(|mut resource| {
+        let fields = resource.trail.fields.take()?;
         let fields = fields.0.into_iter().map(|(path, set)| (path, set.by));
         let fields: BTreeMap<FieldPath, Source> = fields.collect();
-        Ok((print(resource)?, fields))
+        Some(print(resource).map(|object| (object, fields)))
     });
     traced.collect()
 }
@@ -423,11 +424,8 @@ spec:
     /// `path: file:line` of every field of the object of this kind.
     fn traced(files: &[(&str, &str)], dir: &str, kind: &str) -> Vec<String> {
         let tree = Tree::from_memory(files.iter().copied());
-        let all = trace(&tree, dir, &Options::default()).expect("renders");
-        let (_, fields) = all
-            .iter()
-            .find(|(object, _)| object.value["kind"] == kind)
-            .expect("there");
+        let all = trace(&tree, dir, &Options::default(), kind).expect("renders");
+        let (_, fields) = all.first().expect("there");
         let shown = |(path, source): (&FieldPath, &Source)| {
             let line = source.line.map(|line| format!(":{line}"));
             let path = path.join(".").replace(".[", "[");
@@ -638,7 +636,7 @@ configMapGenerator:
             ("prod/web.yaml", WEB),
         ];
         let tree = Tree::from_memory(files);
-        let traced = trace(&tree, "prod", &Options::default()).expect("renders");
+        let traced = trace(&tree, "prod", &Options::default(), "Deployment").expect("renders");
         let rendered = super::super::render(&tree, "prod", &Options::default()).expect("renders");
         let objects: Vec<_> = traced.into_iter().map(|(object, _)| object).collect();
         assert_eq!(objects, rendered.objects);

@@ -197,7 +197,7 @@ async fn of_git(
     let source = source::of_application(cluster, place, &spec, &revision, depth, screen).await?;
     let options = render_options(spec.source.directory.as_ref());
     let dir = spec.source.path.as_deref().unwrap_or_default();
-    let traced = render::trace(&source.tree, dir, &options)
+    let traced = render::trace(&source.tree, dir, &options, live.kind())
         .with_context(|| format!("`{dir}` of {}", source.revision))?;
     let found = traced
         .into_iter()

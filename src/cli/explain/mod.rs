@@ -20,6 +20,7 @@ use crate::live::shown;
 use crate::object::{Object, Scope};
 use crate::plan::dependencies::Standing;
 use finding::{Finding, Subject, ranked};
+use words::Hidden;
 
 /// Nothing is in the way; something is.
 const FINE: u8 = 0;
@@ -141,6 +142,7 @@ async fn findings(
         && !subject.reason().starts_with("Waiting")
         && !subject.application.is_terminating();
     let mut others = dependencies(cluster, subject).await;
+    let mut hidden = Hidden::default();
     if !is_calm {
         let owner = Owner {
             install: args.agent_namespace.clone(),
@@ -150,9 +152,12 @@ async fn findings(
         let worst = health.message.as_deref();
         let seconds = subject.now.as_second().unsigned_abs();
         let found = objects::unhealthy(cluster, discovery, &owner, worst, seconds, screen).await?;
-        others.extend(found);
+        others.extend(found.0);
+        hidden = found.1;
     }
-    Ok(ranked(own, others))
+    let mut all = ranked(own, others);
+    hidden.hide_in(&mut all);
+    Ok(all)
 }
 
 /// What the Applications say that this one waits for: the last of a chain is the root.

@@ -8,8 +8,9 @@ use super::super::applications::{find, list};
 use super::super::kinds;
 use super::super::screen::Screen;
 use super::finding::{Finding, Subject, ranked};
-use super::objects::{assess, with_words};
+use super::objects::{add_words, assess};
 use super::print;
+use super::words::Hidden;
 use crate::cluster::{Cluster, Discovery, Identity, Lookup, Target};
 use crate::health::Status;
 use crate::inventory::{Claim, Owner};
@@ -34,15 +35,17 @@ pub(super) async fn explain(
         return absent(cluster, target, now, screen).await;
     };
     let seconds = now.as_second().unsigned_abs();
-    let (health, finding, pod) = assess(cluster, &live, seconds).await;
-    let mut own = Vec::new();
+    let (health, mut finding, pod) = assess(cluster, &live, seconds).await;
+    let (mut own, mut hidden) = (Vec::new(), Hidden::default());
     if health.status != Status::Healthy {
         let pod = pod.filter(|_| health.status != Status::Suspended);
-        own.push(with_words(cluster, finding, pod.as_ref()).await);
+        hidden = add_words(cluster, &mut finding, pod.as_ref()).await;
+        own.push(finding);
     }
     let (declared, through) = declared(cluster, discovery, &live).await;
     let Some(owner) = Owner::named_by(&declared) else {
         own.push(unowned(&declared));
+        hidden.hide_in(&mut own);
         let good = format!("{}: {}", target.id(), health.status);
         return Ok(print(screen, &good, &own, now)?);
     };
@@ -72,6 +75,7 @@ pub(super) async fn explain(
     own.extend(said);
     let mut findings = ranked(Vec::new(), own);
     findings.push(origin(&declared, &owner, &through));
+    hidden.hide_in(&mut findings);
     Ok(print(screen, &good, &findings, now)?)
 }
 

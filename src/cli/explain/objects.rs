@@ -21,7 +21,7 @@ const LIMIT: usize = 20;
 const LOGS: usize = 3;
 
 /// The objects of an Application that are not healthy, the worst first. Where what it owns cannot
-/// be read, the one that its status names.
+/// be read, the one that its status names. And what of all this may not be shown.
 ///
 /// # Errors
 /// When nobody reads any more what is told meanwhile.
@@ -32,7 +32,7 @@ pub(super) async fn unhealthy(
     worst: Option<&str>,
     now: u64,
     screen: &mut Screen<'_>,
-) -> std::io::Result<Vec<Finding>> {
+) -> std::io::Result<(Vec<Finding>, Hidden)> {
     let mut store = Store::new(owner.install.as_str(), owner.clone());
     let mut ids = Vec::new();
     match store.load(cluster).await {
@@ -80,12 +80,13 @@ pub(super) async fn unhealthy(
     if more > 0 {
         screen.note(&format!("{more} more objects are not healthy"))?;
     }
-    let mut findings = Vec::with_capacity(found.len());
-    for (number, (health, finding, pod)) in found.into_iter().enumerate() {
+    let (mut findings, mut hidden) = (Vec::with_capacity(found.len()), Hidden::default());
+    for (number, (health, mut finding, pod)) in found.into_iter().enumerate() {
         let pod = pod.filter(|_| number < LOGS && health.status != Status::Suspended);
-        findings.push(with_words(cluster, finding, pod.as_ref()).await);
+        hidden.add(add_words(cluster, &mut finding, pod.as_ref()).await);
+        findings.push(finding);
     }
-    Ok(findings)
+    Ok((findings, hidden))
 }
 
 /// The object that a message is about: `Deployment/shop/web: …`.
@@ -207,18 +208,18 @@ pub(super) async fn assess(
     (health, finding, pod)
 }
 
-/// The finding with what the failing container said last, and without what Secrets gave to it.
-pub(super) async fn with_words(
+/// Adds what the failing container said last; returns what Secrets gave to it, which nobody is shown.
+pub(super) async fn add_words(
     cluster: &dyn Cluster,
-    mut finding: Finding,
+    finding: &mut Finding,
     pod: Option<&Object>,
-) -> Finding {
-    if let Some(pod) = pod {
-        let hidden = Hidden::of(cluster, pod).await;
-        finding.message = hidden.hide(&finding.message);
-        finding.log = last_words(cluster, pod, &hidden).await;
-    }
-    finding
+) -> Hidden {
+    let Some(pod) = pod else {
+        return Hidden::default();
+    };
+    let hidden = Hidden::of(cluster, pod).await;
+    finding.log = last_words(cluster, pod, &hidden).await;
+    hidden
 }
 
 /// Since when it is so, as the object itself says: its deletion, or the last turn of a condition

@@ -163,6 +163,51 @@ async fn a_crash_comes_first_with_the_last_words_and_then_what_waits_for_it() {
 }
 
 #[tokio::test]
+async fn without_the_right_to_read_what_it_owns_the_worst_object_is_explained() {
+    let cluster = cluster();
+    crashing(&cluster);
+    cluster.fail("list secrets in towline-system", 403);
+    let health = ("Degraded", "Deployment/shop/web: pod `web-1-x`: …");
+    cluster.put(application("shop", ("True", "Synced", ""), health));
+    let (code, out, err) = explain(&cluster, &["shop", "-n", "team-a"]).await;
+    assert_eq!(code, NOT_FINE);
+    assert!(
+        out.starts_with("Deployment/shop/web: CrashLoopBackOff: "),
+        "{out}"
+    );
+    assert!(
+        err.starts_with("only the worst object is explained: "),
+        "{err}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_pod_may_not_say_is_hidden_where_it_is_quoted() {
+    let cluster = cluster();
+    crashing(&cluster);
+    let resource = Resource::known("v1", "Pod", "pods", Scope::Namespaced);
+    let target = Target::new(&resource, "shop", "web-1-x");
+    let found = cluster.get(&Identity::Agent, &target).await.expect("read");
+    let mut pod = found.expect("there");
+    pod.0["spec"]["containers"][0]["envFrom"] = json!([{"secretRef": {"name": "db"}}]);
+    cluster.put(pod);
+    cluster.put(Object(json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "db", "namespace": "shop"}, "data": {"t": "dXNlcnM="}})));
+    let waits = "wave 1 waits for Deployment/shop/web: no such table: users";
+    let health = ("Degraded", "Deployment/shop/web: pod");
+    cluster.put(application(
+        "shop",
+        ("False", "WaitingForWave", waits),
+        health,
+    ));
+    let (_, out, _) = explain(&cluster, &["shop", "-n", "team-a"]).await;
+    assert!(
+        !out.contains("users") && out.contains("no such table: ***"),
+        "{out}"
+    );
+}
+
+#[tokio::test]
 async fn a_pod_leads_to_what_git_declares() {
     let cluster = cluster();
     crashing(&cluster);

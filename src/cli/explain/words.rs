@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use serde_json::Value;
 
+use super::finding::Finding;
 use crate::cluster::{Cluster, Identity, LogTail, Resource, Target};
 use crate::diff::HIDDEN;
 use crate::live::shown;
@@ -38,6 +39,19 @@ impl Hidden {
         // One that contains another is replaced as a whole.
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self(values)
+    }
+
+    /// What two pods may not say.
+    pub(super) fn add(&mut self, other: Self) {
+        self.0.extend(other.0);
+        self.0.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    }
+
+    /// Findings without them, whoever quotes them.
+    pub(super) fn hide_in(&self, findings: &mut [Finding]) {
+        for finding in findings {
+            finding.message = self.hide(&finding.message);
+        }
     }
 
     /// The text without them.
