@@ -138,7 +138,8 @@ fn run(
     for resource in resources.iter_mut() {
         finish(resource, managed)?;
     }
-    if traces.is_some() {
+    if let Some(kind) = traces {
+        origin::catch_up(resources, kind);
         origin::observe(resources, &origin::of_build(&layer.file.path));
     }
     Ok((
@@ -413,7 +414,11 @@ impl Build {
                 }
             }
         }
-        plugins::run_generators(self, layer, all)
+        plugins::run_generators(self, layer, all)?;
+        if let Some(kind) = &self.traces {
+            origin::catch_up(&mut all.resources, kind);
+        }
+        Ok(())
     }
 
     fn transformers(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {

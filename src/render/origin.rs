@@ -46,7 +46,8 @@ pub fn trace(tree: &Tree, dir: &str, options: &Options, kind: &str) -> Result<Ve
     }
     let (resources, _) = build::build_tracing(tree, dir, options, kind)?;
     let traced = resources.into_iter().filter_map(|mut resource| {
-        let fields = resource.trail.fields.take()?;
+        let fields = resource.trail.fields.take();
+        let fields = fields.filter(|_| resource.kind() == kind)?;
         let fields = fields.0.into_iter().map(|(path, set)| (path, set.by));
         let fields: BTreeMap<FieldPath, Source> = fields.collect();
         Some(print(resource).map(|object| (object, fields)))
@@ -148,6 +149,18 @@ fn walk(node: &Node, line: u32, at: &mut FieldPath, out: &mut Vec<Leaf>) {
 /// Begins to keep who sets the fields of an object. What it has counts as set by the next step.
 pub(super) fn begin(resource: &mut Resource) {
     resource.trail.fields = Some(Box::default());
+}
+
+/// Begins for the objects of a kind that came by another way: made by a plugin, or made to be of that
+/// kind. All they have counts as set where they were declared.
+pub(super) fn catch_up(resources: &mut Resources, kind: &str) {
+    for resource in resources.iter_mut_keeping_ids() {
+        if resource.trail.fields.is_none() && resource.kind() == kind {
+            begin(resource);
+            let source = resource.source.clone();
+            observe_one(resource, &|_, _| source.clone());
+        }
+    }
 }
 
 /// Notes what a step changed: `by` says who set a field, given its value and the one before.

@@ -1,7 +1,8 @@
 //! `towline diff` of a commit: what a merge would do, before it is merged.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use towline::object::keys;
+use towline_testcluster::Auth;
 
 use crate::cli::towline;
 use crate::world::World;
@@ -80,6 +81,24 @@ fn a_commit_of_the_applications_own_repository_is_marked_object_by_object() {
     let (code, _, err) = diff(&world, &["--revision", &first[..7]]);
     assert_eq!(code, 2);
     assert!(err.contains("all 40 digits"), "{err}");
+}
+
+#[test]
+fn a_private_repository_is_read_as_the_agent_reads_it() {
+    let (world, first, _) = world("diff-private");
+    world.git.set_auth(Auth::Basic {
+        user: "ci".into(),
+        password: "hunter2".into(),
+    });
+    let (code, _, err) = diff(&world, &["--revision", &first]);
+    assert_eq!(code, 2);
+    assert!(err.contains("credentials"), "{err}");
+    world.create(&json!({"apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "repo", "namespace": world.ns,
+            "labels": {keys::SECRET_TYPE_LABEL: keys::SECRET_TYPE_REPOSITORY}},
+        "stringData": {"url": world.git.url("repo.git"), "username": "ci", "password": "hunter2"}}));
+    let (code, out, err) = diff(&world, &["--revision", &first]);
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
 }
 
 #[test]

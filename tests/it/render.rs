@@ -4,12 +4,14 @@
 //! `scripts/bless-render.sh` got from kustomize v5.8.1 for it, or `error.txt` what towline says of
 //! a mistake that kustomize refuses too. `UPDATE=1` rewrites towline's own texts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use towline::render::{
-    DirectoryOptions, LoadRestrictor, Options, Reorder, render, render_kustomization, render_text,
-    write_yaml,
+    DirectoryOptions, FieldPath, LoadRestrictor, Options, RenderedObject, Reorder, element, render,
+    render_kustomization, render_text, trace, write_yaml,
 };
 use towline::tree::Tree;
 
@@ -72,6 +74,74 @@ fn render_prints_what_kustomize_prints() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The paths of all scalars of an object, as a trace has them.
+fn leaves(value: &Value, at: &mut FieldPath, out: &mut Vec<FieldPath>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                at.push(key.clone());
+                leaves(value, at, out);
+                at.pop();
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            for (index, value) in list.iter().enumerate() {
+                at.push(element(value["name"].as_str(), index));
+                leaves(value, at, out);
+                at.pop();
+            }
+        }
+        _ => out.push(at.clone()),
+    }
+}
+
+/// A trace is of the same objects, says of every field who set it, and names no line that is not
+/// there.
+#[test]
+fn every_field_of_the_fixtures_leads_to_a_line_that_is_there() {
+    let options = Options::default();
+    let (mut fields, mut lines, mut unknown) = (0, 0, Vec::new());
+    for case in cases() {
+        let tree = Tree::from_disk(case.join("input")).unwrap();
+        let Ok(rendered) = render(&tree, "", &options) else {
+            continue;
+        };
+        let kind = |object: &RenderedObject| object.value["kind"].as_str().unwrap().to_owned();
+        let kinds: BTreeSet<String> = rendered.objects.iter().map(kind).collect();
+        for wanted in kinds {
+            let traced = trace(&tree, "", &options, &wanted).unwrap();
+            let same = rendered.objects.iter().filter(|one| kind(one) == wanted);
+            let objects: Vec<&RenderedObject> = traced.iter().map(|(object, _)| object).collect();
+            assert_eq!(objects, same.collect::<Vec<_>>(), "{}", case.display());
+            for (object, origins) in &traced {
+                let mut all = Vec::new();
+                leaves(&object.value, &mut Vec::new(), &mut all);
+                for path in all {
+                    let place = format!("{}: {wanted} {}", case.display(), path.join("."));
+                    fields += 1;
+                    let Some(source) = origins.get(&path) else {
+                        unknown.push(place);
+                        continue;
+                    };
+                    let Some(line) = source.line else { continue };
+                    lines += 1;
+                    let text = tree.read(&source.path).expect(&place);
+                    let count = String::from_utf8_lossy(&text).lines().count();
+                    assert!(line as usize <= count, "{place}: {}:{line}", source.path);
+                }
+            }
+        }
+    }
+    assert!(fields > 500, "only {fields} fields were traced");
+    // kubectl makes `true` of the key `yes`, and a trace has keys as they are written.
+    unknown.retain(|place| !place.contains("data.true"));
+    assert_eq!(unknown, [""; 0], "of {fields}");
+    assert!(
+        lines * 10 > fields * 8,
+        "{lines} of {fields} fields have a line"
+    );
 }
 
 /// Where the time goes must not depend on the square of the number of objects.
