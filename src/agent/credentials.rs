@@ -115,6 +115,23 @@ impl Credentials {
     }
 }
 
+/// The Secrets of a namespace as they are now, for who asks once.
+///
+/// # Errors
+/// When they cannot be listed.
+pub async fn secrets(
+    cluster: &dyn Cluster,
+    namespace: &str,
+) -> Result<BTreeMap<String, RepositorySecret>, crate::cluster::Error> {
+    let resource = Resource::known("v1", "Secret", "secrets", Scope::Namespaced);
+    let (namespace, label) = (Some(namespace), Some(keys::SECRET_TYPE_LABEL));
+    let all = cluster
+        .list(&Identity::Agent, &resource, namespace, label)
+        .await?;
+    let all = all.iter().map(|one| (one.name().to_owned(), read(one)));
+    Ok(all.collect())
+}
+
 fn read(secret: &Object) -> RepositorySecret {
     let mut fields = BTreeMap::new();
     if let Some(map) = secret.0.get("data").and_then(|d| d.as_object()) {

@@ -6,7 +6,7 @@
 
 mod application;
 mod chunks;
-mod credentials;
+pub(crate) mod credentials;
 mod deletion;
 mod dependencies;
 mod discovery;
@@ -28,7 +28,7 @@ mod outcome;
 mod pods;
 mod preflight;
 mod publish;
-mod request;
+pub(crate) mod request;
 mod rollback;
 mod scale;
 mod schedule;

@@ -6,19 +6,24 @@
 mod age;
 mod agent;
 mod applications;
+mod blame;
 mod crd;
 mod diff;
+mod explain;
 mod history;
 mod install;
+mod kinds;
 mod logging;
 mod reference;
 mod render;
 mod requests;
 mod rollback;
 mod screen;
+mod source;
 mod status;
 mod sync;
 mod table;
+mod temporary;
 mod uninstall;
 
 use std::io::{self, IsTerminal as _, Write as _};
@@ -58,6 +63,8 @@ enum Verb {
     Render(render::RenderArgs),
     Diff(diff::DiffArgs),
     Status(status::StatusArgs),
+    Explain(explain::ExplainArgs),
+    Blame(blame::BlameArgs),
     Sync(sync::SyncArgs),
     History(history::HistoryArgs),
     Rollback(rollback::RollbackArgs),
@@ -126,9 +133,9 @@ pub fn main() -> ExitCode {
 }
 
 impl Cli {
-    /// The exit code for an error: `diff` has 1 for differences.
+    /// The exit code for an error: `diff` has 1 for differences, `explain` for what it explains.
     fn failed(&self) -> u8 {
-        if matches!(self.verb, Verb::Diff(_)) {
+        if matches!(self.verb, Verb::Diff(_) | Verb::Explain(_)) {
             2
         } else {
             1
@@ -157,6 +164,16 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
         Verb::Status(args) => {
             wait(async { status::run(&args, &open(context).await?, screen).await })
         }
+        Verb::Explain(args) => wait(async {
+            let client = connect(context).await?;
+            let namespace = client.default_namespace().to_owned();
+            explain::run(&args, &KubeCluster::new(client), &namespace, screen).await
+        }),
+        Verb::Blame(args) => wait(async {
+            let client = connect(context).await?;
+            let namespace = client.default_namespace().to_owned();
+            blame::run(&args, &KubeCluster::new(client), &namespace, screen).await
+        }),
         Verb::Sync(args) => wait(async { sync::run(&args, &open(context).await?, screen).await }),
         Verb::History(args) => {
             wait(async { history::run(&args, &open(context).await?, screen).await })

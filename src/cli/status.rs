@@ -213,7 +213,7 @@ fn revision(status: &ApplicationStatus) -> String {
 }
 
 /// The hash that lets a held plan go on, from the text that names it.
-fn approval(held: &str) -> Option<&str> {
+pub(super) fn approval(held: &str) -> Option<&str> {
     let (_, rest) = held.split_once(&format!("{}=", keys::APPROVE_PRUNE))?;
     let end = rest
         .find(|c: char| !c.is_ascii_hexdigit())

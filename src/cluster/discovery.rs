@@ -117,6 +117,11 @@ impl Discovery {
         }
     }
 
+    /// All kinds that are served, at every version.
+    pub fn iter(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.values()
+    }
+
     /// Whether and how a kind is served.
     pub fn lookup(&self, gvk: &Gvk) -> Lookup<'_> {
         if let Some(resource) = self.resources.get(gvk) {

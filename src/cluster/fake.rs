@@ -12,8 +12,8 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
 use super::{
-    Cluster, Deleted, Discovery, Error, Identity, Patch, Propagation, Put, Resource, Target,
-    WatchEvent, WatchScope,
+    Cluster, Deleted, Discovery, Error, Identity, LogTail, Patch, Propagation, Put, Resource,
+    Target, WatchEvent, WatchScope,
 };
 use crate::object::{Object, ObjectId};
 
@@ -28,6 +28,7 @@ struct State {
     discovery: Discovery,
     objects: BTreeMap<ObjectId, Object>,
     failures: BTreeMap<String, u16>,
+    logs: BTreeMap<String, String>,
     requests: Vec<String>,
 }
 
@@ -51,6 +52,11 @@ impl FakeCluster {
     /// Makes a request, written as [`Self::requests`] writes it, fail with an HTTP status.
     pub fn fail(&self, request: impl Into<String>, code: u16) {
         self.lock().failures.insert(request.into(), code);
+    }
+
+    /// Makes a request for a log, written as [`Self::requests`] writes it, answer with this text.
+    pub fn says(&self, request: impl Into<String>, text: impl Into<String>) {
+        self.lock().logs.insert(request.into(), text.into());
     }
 
     /// Every request so far, such as `apply Deployment/shop/web` or
@@ -238,6 +244,19 @@ impl Cluster for FakeCluster {
                         }
                     },
                 );
+        async move { answer }.boxed()
+    }
+
+    fn log<'a>(
+        &'a self,
+        who: &'a Identity,
+        pod: &'a Target,
+        tail: &'a LogTail,
+    ) -> BoxFuture<'a, Result<String, Error>> {
+        let run = if tail.previous { "previous " } else { "" };
+        let request = format!("{run}log of {} in {}", tail.container, pod.id());
+        let answer = self.record(who, request.clone());
+        let answer = answer.map(|state| state.logs.get(&request).cloned().unwrap_or_default());
         async move { answer }.boxed()
     }
 

@@ -15,14 +15,16 @@ use tower::ServiceBuilder;
 
 use super::throttle::{Slot, Throttle};
 use super::{
-    Cluster, Deleted, Discovery, Error, Identity, MANAGER, Patch, Propagation, Put, Resource,
-    STATUS_MANAGER, Target, WatchEvent, WatchScope, immutable, watch,
+    Cluster, Deleted, Discovery, Error, Identity, LogTail, MANAGER, Patch, Propagation, Put,
+    Resource, STATUS_MANAGER, Target, WatchEvent, WatchScope, immutable, watch,
 };
 use crate::object::Object;
 
 /// How long one request may take: above the 30 s after which the API server gives up on a slow
 /// admission webhook, so that its answer, which names the webhook, is still read.
 const REQUEST_LIMIT: Duration = Duration::from_secs(34);
+/// The most of a log that is read.
+const LOG_BYTES: usize = 64 * 1024;
 /// How often a request is sent again at once when the server is busy (429).
 const BUSY_RETRIES: u32 = 4;
 /// The longest Retry-After that is waited out inside a request.
@@ -87,16 +89,17 @@ impl KubeCluster {
     }
 
     async fn send_once(&self, who: &Identity, call: &Call) -> Result<Value, Error> {
-        let request = call.request(who)?;
-        let text = self
-            .client
-            .request_text(request)
-            .await
-            .map_err(|e| call.error(&e))?;
+        let text = self.text(who, call).await?;
         serde_json::from_str(&text).map_err(|e| Error::Garbled {
             doing: call.doing.clone(),
             why: e.to_string(),
         })
+    }
+
+    async fn text(&self, who: &Identity, call: &Call) -> Result<String, Error> {
+        let request = call.request(who)?;
+        let answer = self.client.request_text(request).await;
+        answer.map_err(|e| call.error(&e))
     }
 
     /// A client that does everything as `who`, over the same connection.
@@ -412,6 +415,32 @@ impl Cluster for KubeCluster {
                 Err(error) if error.is_conflict() => Ok(Deleted::OtherUid),
                 Err(error) => Err(error),
             }
+        }
+        .boxed()
+    }
+
+    fn log<'a>(
+        &'a self,
+        who: &'a Identity,
+        pod: &'a Target,
+        tail: &'a LogTail,
+    ) -> BoxFuture<'a, Result<String, Error>> {
+        async move {
+            let query = format!(
+                "container={}&previous={}&tailLines={}&limitBytes={LOG_BYTES}",
+                encode(&tail.container),
+                tail.previous,
+                tail.lines
+            );
+            let mut call = Call::to(Method::GET, pod, "read the log of", Some("log"), &query);
+            call.accept = "*/*";
+            let answer = tokio::time::timeout(REQUEST_LIMIT, self.text(who, &call)).await;
+            answer.unwrap_or_else(|_| {
+                Err(Error::Timeout {
+                    doing: call.doing.clone(),
+                    limit: REQUEST_LIMIT,
+                })
+            })
         }
         .boxed()
     }

@@ -136,6 +136,17 @@ pub enum Put {
     Replace,
 }
 
+/// Which part of the log of a pod is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogTail {
+    /// The container.
+    pub container: String,
+    /// The run before the last restart, not the one that goes on.
+    pub previous: bool,
+    /// How many lines from the end.
+    pub lines: usize,
+}
+
 /// Which kind of patch is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {
@@ -222,6 +233,14 @@ pub trait Cluster: Send + Sync {
         uid: &'a str,
         propagation: Propagation,
     ) -> BoxFuture<'a, Result<Deleted, Error>>;
+
+    /// The last lines of what a container of a pod said. At most 64 KiB: it is a stranger's text.
+    fn log<'a>(
+        &'a self,
+        who: &'a Identity,
+        pod: &'a Target,
+        tail: &'a LogTail,
+    ) -> BoxFuture<'a, Result<String, Error>>;
 
     /// Full objects of a resource as they are and as they change. Never ends; errors are items and
     /// the stream goes on after them with a wait of its own.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::live::{Path, Step};
 
 /// A value that is the same on both sides, or the old side of one that is not.
-pub(super) const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
 pub(super) const ADDED: &str = "(added)";
 pub(super) const REMOVED: &str = "(removed)";
 pub(super) const CHANGED: &str = "(changed)";
@@ -33,7 +33,7 @@ pub(super) fn mask(old: &mut Value, new: &mut Value) {
 }
 
 /// True when nothing at `path` in `object`, or inside it, may be shown.
-pub(super) fn is_hidden(object: &Value, path: &Path) -> bool {
+pub(crate) fn is_hidden(object: &Value, path: &Path) -> bool {
     let of_secret = is_secret(object)
         && match path.0.first() {
             Some(Step::Field(first)) => !SHOWN.contains(&first.as_str()),

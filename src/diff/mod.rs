@@ -18,6 +18,7 @@ use crate::object::ObjectId;
 
 pub use difference::{Difference, differences, summary};
 pub use drift::{Drift, drift};
+pub(crate) use mask::{HIDDEN, is_hidden};
 pub use text::unified;
 
 /// What would have to happen to one object.

@@ -155,6 +155,20 @@ impl Repository {
         }
     }
 
+    /// Fetches `revision` with the commits before it, so many in a row: for questions about the
+    /// past. What is older stays unknown.
+    ///
+    /// # Errors
+    /// As [`Repository::fetch`].
+    pub fn fetch_past(&self, revision: &Revision, depth: u32) -> Result<()> {
+        if self.is_local() {
+            let local = self.open_local()?;
+            self.root(local.objects(), &revision.commit)?;
+            return Ok(());
+        }
+        self.talk(|line| self.transfer(line).bring_past(revision, depth))
+    }
+
     /// The files of `commit`, which must have been fetched.
     ///
     /// # Errors
@@ -192,6 +206,13 @@ impl Repository {
 
     pub(super) fn credential(&self) -> Credential {
         locked(&self.0.credential).clone()
+    }
+
+    /// Whether an object was fetched, of whatever kind.
+    pub(super) fn has_object(&self, id: &ObjectId) -> Result<bool> {
+        let holder = self.holder()?;
+        let objects = holder.objects();
+        Ok(objects.kind(&objects.reader(), id)?.is_some())
     }
 
     pub(super) fn shown(&self) -> &str {

@@ -2,6 +2,7 @@
 //! everything in between where something is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use gix_hash::ObjectId;
 use gix_object::Kind;
@@ -95,6 +96,19 @@ impl Transfer<'_, '_> {
             self.renew(revisions);
         }
         Ok(out)
+    }
+
+    /// Makes a revision readable together with the commits before it, so many in a row.
+    pub(super) fn bring_past(mut self, revision: &Revision, depth: u32) -> Result<()> {
+        let store = self.clone.current()?;
+        let id = self.id(revision)?;
+        let depth = Depth::Past(NonZeroU32::new(depth).unwrap_or(NonZeroU32::MIN));
+        let wants = BTreeSet::from([id]);
+        self.fetch(&store, &wants, depth, limits::MAX_PACK_BYTES)?;
+        match store.objects().kind(&store.objects().reader(), &id)? {
+            Some(Kind::Commit) => store.record([(revision, id)]),
+            found => Err(self.not_a_commit(revision, found)),
+        }
     }
 
     /// Takes out of `alone` what came with the history of `fetched`.

@@ -30,6 +30,8 @@ pub(super) enum Depth {
     Onwards,
     /// The commit alone.
     Alone,
+    /// The commit and those before it, so many in a row.
+    Past(NonZeroU32),
 }
 
 /// One conversation with a remote: a handshake, then any number of questions.
@@ -120,6 +122,7 @@ impl Session {
         let haves = store.haves()?;
         let shallow = match depth {
             Depth::Alone if self.can_be_shallow() => Shallow::DepthAtRemote(NonZeroU32::MIN),
+            Depth::Past(depth) if self.can_be_shallow() => Shallow::DepthAtRemote(depth),
             _ => Shallow::NoChange,
         };
         let stop = AtomicBool::new(false);

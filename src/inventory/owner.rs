@@ -45,6 +45,18 @@ impl Owner {
         )
     }
 
+    /// The Application that the marks of a live object name, if they are this object's own.
+    pub fn named_by(live: &Object) -> Option<Self> {
+        let (owner, tracked) = live.annotation(keys::TRACKING_ID)?.split_once(':')?;
+        let mut parts = owner.splitn(3, '/').map(str::to_owned);
+        let named = Self {
+            install: parts.next()?,
+            namespace: parts.next()?,
+            name: parts.next()?,
+        };
+        (tracked == live.id().tracking()).then_some(named)
+    }
+
     /// What the live object's marks say. A tracking-id that names another id than the object's own
     /// is a copy (controllers copy annotations to what they create) and means nothing.
     pub fn claim(&self, live: &Object) -> Claim {
@@ -117,15 +129,13 @@ mod tests {
     #[test]
     fn a_copied_tracking_id_means_nothing() {
         let own = owner().tracking_id(&ObjectId::new("", "Service", "shop", "web"));
-        assert_eq!(
-            owner().claim(&live(json!({keys::TRACKING_ID: own}))),
-            Claim::Ours
-        );
+        let marked = live(json!({keys::TRACKING_ID: own}));
+        assert_eq!(owner().claim(&marked), Claim::Ours);
+        assert_eq!(Owner::named_by(&marked), Some(owner()));
         let copy = owner().tracking_id(&ObjectId::new("", "Endpoints", "shop", "web"));
-        assert_eq!(
-            owner().claim(&live(json!({keys::TRACKING_ID: copy}))),
-            Claim::Nobody
-        );
+        let copied = live(json!({keys::TRACKING_ID: copy}));
+        assert_eq!(owner().claim(&copied), Claim::Nobody);
+        assert_eq!(Owner::named_by(&copied), None);
         let other = Owner {
             name: "bank".into(),
             ..owner()

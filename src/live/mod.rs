@@ -29,8 +29,8 @@ pub use ignore::Ignore;
 pub use ignored::Ignored;
 pub use observed::{Live, Observed, Sighting, observe};
 pub use owners::{
-    ADOPTION, HEAL, IGNORED_MANAGER, Operation, Unprojectable, additions, entries, own_operation,
-    owned_by, replicas_yielded,
+    ADOPTION, Entry, HEAL, IGNORED_MANAGER, Operation, Unprojectable, additions, entries,
+    own_operation, owned_by, replicas_yielded,
 };
 pub use path::{Path, Step};
 pub use snapshot::{Wanted, snapshot};

@@ -16,7 +16,7 @@ use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
 use super::{
-    Options, Reorder, Source, Transformer, config_file, manifest, names, plugins, transform,
+    Options, Reorder, Source, Transformer, config_file, manifest, names, origin, plugins, transform,
 };
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
@@ -38,6 +38,8 @@ pub(super) struct Build {
     warnings: RefCell<Vec<Diagnostic>>,
     /// Whether `buildMetadata` of the built kustomization asks for anything.
     tracks_origin: bool,
+    /// The kind of which somebody asks where each field was set.
+    traces: Option<String>,
 }
 
 /// One kustomization that is being accumulated.
@@ -82,6 +84,28 @@ pub(super) fn build(
     dir: &str,
     options: &Options,
 ) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+    run(tree, dir, options, None)
+}
+
+/// The same, with what set each field in the trail of each object of a kind.
+///
+/// # Errors
+/// As [`build`].
+pub(super) fn build_tracing(
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+    kind: &str,
+) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+    run(tree, dir, options, Some(kind))
+}
+
+fn run(
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+    traces: Option<&str>,
+) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
     let budget = Budget::default();
     let loader = Loader::new(tree, dir, options.load_restrictor, &budget)?;
     let file = find(&loader)?;
@@ -91,6 +115,7 @@ pub(super) fn build(
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
+        traces: traces.map(str::to_owned),
     };
     let layer = Layer {
         file,
@@ -112,6 +137,10 @@ pub(super) fn build(
     let managed = options.managed_by_label || layer.file.asks_for("managedByLabel");
     for resource in resources.iter_mut() {
         finish(resource, managed)?;
+    }
+    if let Some(kind) = traces {
+        origin::catch_up(resources, kind);
+        origin::observe(resources, &origin::of_build(&layer.file.path));
     }
     Ok((
         accumulated.resources.into_vec(),
@@ -317,6 +346,10 @@ impl Build {
                 resource.trail.annotated = true;
             }
             adopt_bookkeeping(resource);
+            if self.traces(resource) {
+                origin::begin(resource);
+                origin::observe_one(resource, &origin::of_file(&name));
+            }
         }
         Ok(resources)
     }
@@ -370,10 +403,22 @@ impl Build {
                     resource.trail.origin =
                         Some(Origin::field(layer.origin_file(), target.plugin()).into());
                 }
+                if self.traces(&resource) {
+                    origin::begin(&mut resource);
+                }
                 absorb(&mut all.resources, resource).map_err(at)?;
+                if self.traces.is_some() {
+                    origin::observe(&mut all.resources, &|leaf, _| {
+                        origin::of_generator(layer, field, i, &args, leaf)
+                    });
+                }
             }
         }
-        plugins::run_generators(self, layer, all)
+        plugins::run_generators(self, layer, all)?;
+        if let Some(kind) = &self.traces {
+            origin::catch_up(&mut all.resources, kind);
+        }
+        Ok(())
     }
 
     fn transformers(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {
@@ -382,6 +427,11 @@ impl Build {
             let at = |e| layer.place(e, step.field, step.index);
             self.run(step.transformer.as_ref(), &mut all.resources)
                 .map_err(at)?;
+            if self.traces.is_some() {
+                origin::observe(&mut all.resources, &|leaf, before| {
+                    origin::of_step(layer, &step, leaf, before)
+                });
+            }
             let told = self.context.take_warnings().into_iter();
             let told = told.map(|warning| Diagnostic {
                 path: layer.file.path.clone(),
@@ -397,6 +447,10 @@ impl Build {
             }
         }
         plugins::run_transformers(self, layer, all)?;
+        if self.traces.is_some() {
+            let by = layer.source("transformers", None);
+            origin::observe(&mut all.resources, &|_, _| by.clone());
+        }
         plugins::run_validators(self, layer, all)
     }
 
@@ -427,6 +481,12 @@ impl Build {
             .grow(each.saturating_mul(resources.len()))?;
         provenance::record(resources, origin);
         Ok(())
+    }
+
+    /// Whether somebody asks where the fields of an object were set.
+    fn traces(&self, resource: &Resource) -> bool {
+        let kind = self.traces.as_deref();
+        kind.is_some_and(|kind| kind == resource.kind())
     }
 
     /// Whether origins are written down.

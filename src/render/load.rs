@@ -109,6 +109,11 @@ impl<'a> Loader<'a> {
         Ok(bytes)
     }
 
+    /// The bytes of a file that the render has read, for questions about it: not counted again.
+    pub fn peek(&self, path: &str) -> Option<Arc<[u8]>> {
+        self.tree.read(&self.join(path).ok()?).ok()
+    }
+
     /// A loader for another directory.
     ///
     /// # Errors

@@ -62,6 +62,7 @@ mod name_affix;
 mod names;
 mod namespace;
 mod order;
+mod origin;
 mod patches;
 mod plugins;
 mod provenance;
@@ -88,6 +89,7 @@ use crate::yaml::{Duplicates, Node, Resolver, emit, emit_documents, resolve, to_
 
 pub use directory::{DirectoryOptions, render_directory};
 pub use error::{Error, Reason};
+pub use origin::{FieldPath, Traced, element, trace};
 
 /// Which files a kustomization may read: kustomize's `--load-restrictor`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

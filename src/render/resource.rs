@@ -11,7 +11,7 @@ use super::fields::{metadata_text, set_metadata_text, text};
 use super::identity::{Identity, Key, KindRef, effective_namespace};
 use super::provenance::Origin;
 use super::scope::is_cluster_scoped;
-use super::{Generated, Source};
+use super::{Generated, Source, origin};
 
 /// One object during a build.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub(super) struct Trail {
     pub origin: Option<Arc<Origin>>,
     /// The transformers it went through, while `buildMetadata` asks for them.
     pub transformations: Vec<Arc<Origin>>,
+    /// Who set each field, while somebody asks for it.
+    pub fields: Option<Box<origin::Fields>>,
     /// Whether kustomize would have written an internal annotation by now. It shows in one place:
     /// JSON patches find `metadata.annotations` then.
     pub annotated: bool,

@@ -19,6 +19,8 @@
 //!   and the annotations `…/reason: OOMKilled`, `…/exit-code` and `…/delay: 0s` of the same name
 //!   say how (KWOK's own stage).
 //!
+//! Nobody says what containers say, unless [`ControlPlane::serve_logs`] does.
+//!
 //! The whole API blocks, and may be called from inside or outside of a Tokio runtime.
 #![forbid(unsafe_code)]
 
@@ -37,6 +39,7 @@ mod git_ssh;
 mod gobuild;
 mod http_client;
 mod identity;
+mod kubelet;
 mod nodes;
 mod ports;
 mod reaper;
@@ -53,4 +56,5 @@ pub use error::{Error, Result};
 pub use git_http::{Auth, Counters, Fault, GitServer, GitServerBuilder};
 pub use git_repo::GitRepo;
 pub use git_ssh::SshGitServer;
+pub use kubelet::KubeletLogs;
 pub use wait::wait_until;

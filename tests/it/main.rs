@@ -14,14 +14,17 @@
 
 mod adoption;
 mod autoscalers;
+mod blame;
 mod boundaries;
 mod cli;
 mod controllers;
 mod crash;
 mod deletion;
 mod dependencies;
+mod diff;
 mod drift;
 mod endpoints;
+mod explain;
 mod failures;
 mod fights;
 mod first_sync;

@@ -4,12 +4,14 @@
 //! `scripts/bless-render.sh` got from kustomize v5.8.1 for it, or `error.txt` what towline says of
 //! a mistake that kustomize refuses too. `UPDATE=1` rewrites towline's own texts.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use towline::render::{
-    DirectoryOptions, LoadRestrictor, Options, Reorder, render, render_kustomization, render_text,
-    write_yaml,
+    DirectoryOptions, FieldPath, LoadRestrictor, Options, RenderedObject, Reorder, element, render,
+    render_kustomization, render_text, trace, write_yaml,
 };
 use towline::tree::Tree;
 
@@ -72,6 +74,83 @@ fn render_prints_what_kustomize_prints() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The paths of all scalars of an object, as a trace has them.
+fn leaves(value: &Value, at: &mut FieldPath, out: &mut Vec<FieldPath>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                at.push(key.clone());
+                leaves(value, at, out);
+                at.pop();
+            }
+        }
+        Value::Array(list) if !list.is_empty() => {
+            for (index, value) in list.iter().enumerate() {
+                at.push(element(value["name"].as_str(), index));
+                leaves(value, at, out);
+                at.pop();
+            }
+        }
+        _ => out.push(at.clone()),
+    }
+}
+
+/// How many fields were traced, how many of them to a line, and which of them to nothing.
+#[derive(Default)]
+struct Traced {
+    fields: usize,
+    lines: usize,
+    unknown: Vec<String>,
+}
+
+impl Traced {
+    /// Traces what was rendered: the same objects come out, and no line is named that is not there.
+    fn check(&mut self, tree: &Tree, dir: &str, options: &Options, objects: &[RenderedObject]) {
+        let kind = |object: &RenderedObject| object.value["kind"].as_str().unwrap().to_owned();
+        let kinds: BTreeSet<String> = objects.iter().map(kind).collect();
+        for wanted in kinds {
+            let traced = trace(tree, dir, options, &wanted).unwrap();
+            let same: Vec<_> = objects.iter().filter(|one| kind(one) == wanted).collect();
+            assert_eq!(traced.iter().map(|(one, _)| one).collect::<Vec<_>>(), same);
+            for (object, origins) in &traced {
+                let mut all = Vec::new();
+                leaves(&object.value, &mut Vec::new(), &mut all);
+                for path in all {
+                    let place = format!("{}: {wanted} {}", object.source.path, path.join("."));
+                    self.fields += 1;
+                    let Some(source) = origins.get(&path) else {
+                        self.unknown.push(place);
+                        continue;
+                    };
+                    let Some(line) = source.line else { continue };
+                    self.lines += 1;
+                    let text = tree.read(&source.path).expect(&place);
+                    let count = String::from_utf8_lossy(&text).lines().count();
+                    assert!(line as usize <= count, "{place}: {}:{line}", source.path);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_field_of_the_fixtures_leads_to_a_line_that_is_there() {
+    let options = Options::default();
+    let mut all = Traced::default();
+    for case in cases() {
+        let tree = Tree::from_disk(case.join("input")).unwrap();
+        if let Ok(rendered) = render(&tree, "", &options) {
+            all.check(&tree, "", &options, &rendered.objects);
+        }
+    }
+    assert!(all.fields > 500, "only {} fields were traced", all.fields);
+    // kubectl makes `true` of the key `yes`, and a trace has keys as they are written.
+    all.unknown.retain(|place| !place.contains("data.true"));
+    assert_eq!(all.unknown, [""; 0], "of {}", all.fields);
+    let (lines, fields) = (all.lines, all.fields);
+    assert!(lines * 10 > fields * 8, "{lines} of {fields} have a line");
 }
 
 /// Where the time goes must not depend on the square of the number of objects.
@@ -148,7 +227,7 @@ fn the_conformance_corpus_renders_as_kustomize_does() {
     cases.retain(|case| case.join("case.json").is_file());
     cases.sort();
     assert!(!cases.is_empty(), "no case in {}", corpus.display());
-    let mut wrong = Vec::new();
+    let (mut wrong, mut traced) = (Vec::new(), Traced::default());
     for case in &cases {
         let text = fs::read_to_string(case.join("case.json")).expect("a case is described");
         let facts: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
@@ -180,6 +259,7 @@ fn the_conformance_corpus_renders_as_kustomize_does() {
         let tree = Tree::from_disk(input.path()).expect("the copy is there");
         let target = facts["target"].as_str().unwrap_or_default();
         let rendered = render_kustomization(&tree, target, &options).ok().map(|r| {
+            traced.check(&tree, target, &options, &r.objects);
             let mut out = String::new();
             write_yaml(&r.objects, &mut out);
             out
@@ -199,6 +279,13 @@ fn the_conformance_corpus_renders_as_kustomize_does() {
         wrong.len(),
         cases.len(),
         wrong.join("\n")
+    );
+    let (unknown, fields) = (traced.unknown.len(), traced.fields);
+    // Texts that are no YAML keys, such as numbers and merge keys, are printed otherwise.
+    assert!(
+        unknown * 100 < fields,
+        "{unknown} of {fields}: {:#?}",
+        traced.unknown
     );
 }
 

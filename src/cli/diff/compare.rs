@@ -49,6 +49,7 @@ async fn one(cluster: &dyn Cluster, object: &DesiredObject, subject: Option<&Sub
         object: object.id.to_string(),
         verdict,
         note,
+        place: object.place.clone(),
         text,
     };
     let resource = match &object.placement {
@@ -138,13 +139,23 @@ async fn against(
     };
     let shown = live.as_ref().map(|live| Object(without(&live.0)));
     let text = text(object, shown.as_ref(), &without(&next));
-    let verdict = match (&live, text.is_empty()) {
-        (None, _) => Verdict::Create,
-        _ if recreated => Verdict::Recreate,
-        (Some(_), true) => Verdict::Same,
-        (Some(_), false) => Verdict::Update,
-    };
-    Ok((verdict, note, text))
+    let adopted = subject.is_some_and(|subject| {
+        let claim = live.as_ref().map(|live| subject.owner.claim(live));
+        claim == Some(Claim::Nobody)
+    });
+    Ok(match (&live, text.is_empty()) {
+        (None, _) => (Verdict::Create, note, text),
+        _ if recreated => (Verdict::Recreate, note, text),
+        (Some(_), _) if adopted => {
+            let mut told = "it would be adopted: it is there already, and nobody's".to_owned();
+            if !note.is_empty() {
+                told = format!("{told} ({note})");
+            }
+            (Verdict::Adopt, told, text)
+        }
+        (Some(_), true) => (Verdict::Same, note, text),
+        (Some(_), false) => (Verdict::Update, note, text),
+    })
 }
 
 /// What the write would make of the object, by the way in which it is written.

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use futures::StreamExt as _;
 
-use super::super::screen::Screen;
 use super::{DiffArgs, Entry, Subject, Verdict};
 use crate::agent::store::Store;
 use crate::cluster::{Cluster, Discovery, Error, Identity, Lookup, Target};
@@ -19,7 +18,7 @@ use crate::plan::{Gate, Immutable, plan};
 /// Reads in flight at once.
 const CONCURRENCY: usize = 16;
 
-/// The entries of objects that left Git. A plan that would be held is told on stderr.
+/// The entries of objects that left Git, and what holds their prunes, if something does.
 ///
 /// # Errors
 /// When what the Application owns could not be read: then nothing is known of what would go.
@@ -29,8 +28,7 @@ pub(super) async fn departed(
     desired: &Desired,
     subject: &Subject,
     args: &DiffArgs,
-    screen: &mut Screen<'_>,
-) -> anyhow::Result<Vec<Entry>> {
+) -> anyhow::Result<(Vec<Entry>, Option<String>)> {
     let mut store = Store::new(args.agent_namespace.as_str(), subject.owner.clone());
     let inventory = store.load(cluster).await.map_err(|error| {
         anyhow::anyhow!(
@@ -44,7 +42,7 @@ pub(super) async fn departed(
         .filter(|(id, _)| !desired.hooks.contains_key(id))
         .collect();
     if left.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let live = look(cluster, discovery, subject, &left).await;
     let nothing = Desired::default();
@@ -55,13 +53,12 @@ pub(super) async fn departed(
         &BTreeMap::new(),
         &subject.policy,
     );
-    if let Some(held) = held(desired, &live, &inventory, subject) {
-        screen.note(&format!("the prunes would be held: {held}"))?;
-    }
+    let held = held(desired, &live, &inventory, subject);
+    let held = held.map(|held| format!("the prunes would be held: {held}"));
     let entries = left
         .into_iter()
         .filter_map(|(id, _)| Some(entry(id, changes.get(id)?, subject)));
-    Ok(entries.collect())
+    Ok((entries.collect(), held))
 }
 
 /// Reads them all; what is not served any more is gone.
@@ -155,6 +152,7 @@ fn entry(id: &ObjectId, change: &Change, subject: &Subject) -> Entry {
         object: id.to_string(),
         verdict,
         note,
+        place: String::new(),
         text: String::new(),
     }
 }

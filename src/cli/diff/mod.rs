@@ -1,17 +1,20 @@
-//! `towline diff`: what applying a directory would change, as `kubectl diff` shows it.
+//! `towline diff`: what applying a directory or a commit would change, as `kubectl diff` shows it, or
+//! as a comment on a pull request.
 
 mod compare;
 mod departed;
+mod markdown;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::applications::find;
-use super::render::{How, render_dir};
+use super::render::{How, Rendered, render_dir, render_tree};
 use super::screen::{Screen, Tone};
+use super::source;
 use super::status::print_value;
 use super::{Format, NAMESPACE, Namespace};
 use crate::agent::render_options;
@@ -21,26 +24,35 @@ use crate::desired::{Defaults, Desired, build};
 use crate::inventory::Owner;
 use crate::live::shown;
 use crate::render::Options;
+use crate::status::short;
 use compare::compare;
 use departed::departed;
+use markdown::Page;
 
 /// Nothing differs; something does; something could not be compared.
 const SAME: u8 = 0;
 const DIFFERENT: u8 = 1;
 const FAILED: u8 = 2;
 
-/// Show what applying a directory would change in the cluster
+/// Show what applying a directory or a commit would change in the cluster
 ///
 /// Every object is applied as a dry run on the server, so that defaults and what other writers own
-/// are no differences. That takes the rights to patch. Values of Secrets are not shown.
+/// are no differences. That takes the rights to patch. Values of Secrets are not shown. Of an
+/// Application it is also said what would be adopted, created anew and pruned.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit codes: 0 no differences, 1 differences, 2 something could not be \
                         rendered or compared, 64 the command line cannot be understood."
 )]
 pub(super) struct DiffArgs {
-    /// The directory, such as a checkout's overlays/prod
-    dir: PathBuf,
+    /// The directory, such as a checkout's overlays/prod. With --revision and --application the
+    /// default is the one that the Application names, in its own repository
+    #[arg(required_unless_present = "revision")]
+    dir: Option<PathBuf>,
+    /// Compare this commit, not the files that are there: 40 digits, a branch or a tag, of the clone
+    /// that the directory is in, or else of the Application's repository
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
     /// Compare as this Application would: into its namespace, with what would be pruned
     #[arg(short, long, value_name = "NAME")]
     application: Option<String>,
@@ -55,6 +67,9 @@ pub(super) struct DiffArgs {
     /// Print a list of changes, for scripts
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,
+    /// Print a comment for a pull request, of at most the 65,536 characters that GitHub takes
+    #[arg(long, conflicts_with = "output")]
+    markdown: bool,
     #[command(flatten)]
     how: How,
 }
@@ -67,6 +82,8 @@ struct Entry {
     verdict: Verdict,
     /// Why it could not be dry-run, or whom it belongs to; empty where there is nothing to say.
     note: String,
+    /// Its file in the repository, with the line where that is known.
+    place: String,
     /// The unified diff; empty where there is none.
     text: String,
 }
@@ -77,6 +94,8 @@ enum Verdict {
     Same,
     Create,
     Update,
+    /// It is there and nobody's, and becomes the Application's.
+    Adopt,
     /// It is deleted, and created anew.
     Recreate,
     Prune,
@@ -89,11 +108,25 @@ enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, in the order in which they are counted.
+    const ALL: [Self; 9] = [
+        Self::Same,
+        Self::Create,
+        Self::Update,
+        Self::Adopt,
+        Self::Recreate,
+        Self::Prune,
+        Self::Keep,
+        Self::Leave,
+        Self::Failed,
+    ];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Same => "same",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Adopt => "adopt",
             Self::Recreate => "recreate",
             Self::Prune => "prune",
             Self::Keep => "keep",
@@ -106,6 +139,7 @@ impl Verdict {
 /// The Application in whose name is compared.
 struct Subject {
     owner: Owner,
+    spec: ApplicationSpec,
     policy: Policy,
     namespace: String,
     options: Options,
@@ -128,7 +162,7 @@ pub(super) async fn run(
     let options = subject
         .as_ref()
         .map_or_else(|| args.how.options(), |s| s.options.clone());
-    let rendered = render_dir(&args.dir, &options)?;
+    let (rendered, commit) = rendered(args, subject.as_ref(), &options, cluster, screen).await?;
     for warning in &rendered.warnings {
         screen.note(&format!("warning: {warning}"))?;
     }
@@ -148,21 +182,72 @@ pub(super) async fn run(
     for note in &desired.notes {
         screen.note(&format!("warning: {note}"))?;
     }
-    for (id, hook) in &desired.hooks {
-        let phases: Vec<&str> = hook.phases.iter().map(|phase| phase.as_str()).collect();
-        let phases = phases.join(",");
-        screen.note(&format!(
-            "{phases} hook {id} runs in the sync and is not compared"
-        ))?;
-    }
+    let mut notes: Vec<String> = desired
+        .hooks
+        .iter()
+        .map(|(id, hook)| {
+            let phases: Vec<&str> = hook.phases.iter().map(|phase| phase.as_str()).collect();
+            let phases = phases.join(",");
+            format!("{phases} hook {id} runs in the sync and is not compared")
+        })
+        .collect();
     if desired.objects.is_empty() && subject.is_none() {
-        bail!("`{}` has no objects", args.dir.display());
+        let dir = args.dir.as_deref().unwrap_or(Path::new("."));
+        bail!("`{}` has no objects", dir.display());
     }
     let mut entries = compare(cluster, &desired, subject.as_ref(), screen).await?;
     if let Some(subject) = &subject {
-        entries.extend(departed(cluster, &discovery, &desired, subject, args, screen).await?);
+        let departed = departed(cluster, &discovery, &desired, subject, args).await?;
+        entries.extend(departed.0);
+        notes.extend(departed.1);
+    }
+    if args.markdown {
+        let name = subject
+            .as_ref()
+            .map(|s| format!("{}/{}", s.owner.namespace, s.owner.name));
+        let page = Page {
+            subject: name.as_deref().unwrap_or(namespace),
+            revision: commit.as_deref().map(short),
+            notes: &notes,
+            entries: &entries,
+        };
+        screen.print(&markdown::page(&page))?;
+        return Ok(exit_code(&entries));
+    }
+    for note in &notes {
+        screen.note(note)?;
     }
     report(screen, &entries, args.output)
+}
+
+/// Renders what is compared; and the commit that it is, where one was asked for.
+async fn rendered(
+    args: &DiffArgs,
+    subject: Option<&Subject>,
+    options: &Options,
+    cluster: &dyn Cluster,
+    screen: &mut Screen<'_>,
+) -> anyhow::Result<(Rendered, Option<String>)> {
+    let Some(revision) = &args.revision else {
+        let dir = args.dir.as_deref().context("name a directory")?;
+        return Ok((render_dir(dir, options)?, None));
+    };
+    let (source, path) = match (&args.dir, subject) {
+        (Some(dir), _) => source::of_directory(dir, revision).await?,
+        (None, Some(subject)) => {
+            let (place, spec) = (&subject.owner.namespace, &subject.spec);
+            let source =
+                source::of_application(cluster, place, spec, revision, None, screen).await?;
+            let path = spec.source.path.clone().unwrap_or_default();
+            (source, path)
+        }
+        (None, None) => {
+            bail!("--revision needs a directory in a clone, or --application for its repository")
+        }
+    };
+    let rendered = render_tree(&source.tree, &path, options)
+        .with_context(|| format!("`{path}` of {}", source.revision))?;
+    Ok((rendered, Some(source.revision.commit)))
 }
 
 /// Reads the Application that is compared for.
@@ -180,6 +265,7 @@ async fn subject(args: &DiffArgs, cluster: &dyn Cluster, name: &str) -> anyhow::
             namespace: application.namespace().to_owned(),
             name: name.to_owned(),
         },
+        spec,
         namespace: policy.namespace.clone(),
         policy,
         options,
@@ -210,6 +296,7 @@ fn report(
                     "object": entry.object,
                     "change": entry.verdict.as_str(),
                     "note": entry.note,
+                    "place": entry.place,
                     "diff": entry.text,
                 })
             })
@@ -231,9 +318,11 @@ fn exit_code(entries: &[Entry]) -> u8 {
         Verdict::Recreate,
         Verdict::Prune,
     ];
+    // One that is adopted as it is changes nothing that anybody declares.
+    let is_changed = |entry: &Entry| entry.verdict == Verdict::Adopt && !entry.text.is_empty();
     if has(&[Verdict::Failed]) {
         FAILED
-    } else if has(&changes) {
+    } else if has(&changes) || entries.iter().any(is_changed) {
         DIFFERENT
     } else {
         SAME
@@ -248,8 +337,13 @@ fn print(screen: &mut Screen<'_>, entry: &Entry) -> std::io::Result<()> {
             let line = format!("{object} would be pruned: it left Git");
             screen.line(&screen.paint(Tone::Bad, &line))?;
         }
+        Verdict::Adopt | Verdict::Recreate => {
+            let line = format!("{object}: {}", shown::line(&entry.note, 1024));
+            screen.line(&screen.paint(Tone::Bad, &line))?;
+            print_diff(screen, &entry.text)?;
+        }
         Verdict::Keep | Verdict::Leave => screen.note(&format!("{object}: {}", entry.note))?,
-        Verdict::Same | Verdict::Create | Verdict::Update | Verdict::Recreate => {
+        Verdict::Same | Verdict::Create | Verdict::Update => {
             if !entry.note.is_empty() && entry.verdict != Verdict::Same {
                 screen.note(&format!("{object}: {}", entry.note))?;
             }

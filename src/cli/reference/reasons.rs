@@ -33,6 +33,12 @@ pub(crate) fn is_final(reason: &str) -> bool {
     found.is_none_or(|(_, ends, ..)| *ends == Ends::ByPerson)
 }
 
+/// What to do about a reason; empty where there is nothing to do.
+pub(crate) fn remedy(reason: &str) -> Option<&'static str> {
+    let found = REASONS.iter().find(|(word, ..)| *word == reason)?;
+    Some(found.3)
+}
+
 use Ends::{ByItself, ByPerson, Fine};
 
 /// All of them: by stage of the pipeline, the usual ones first. One a line, so that it reads as a

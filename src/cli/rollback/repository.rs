@@ -2,12 +2,12 @@
 //! that is thrown away, or in a clone of their own.
 
 use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder};
-use std::path::{Path, PathBuf};
+use std::fs;
 
 use anyhow::Context as _;
 
 use super::{RollbackArgs, Subject};
+use crate::cli::temporary::Temporary;
 use crate::git::{
     AllowedSchemes, Cache, RemoteUrl, Repository, Result, Revision, Scheme, TargetRevision,
 };
@@ -43,7 +43,7 @@ impl Place {
             }
         };
         let directory = Temporary::new()?;
-        let cache = Cache::new(directory.0.as_path())?;
+        let cache = Cache::new(directory.path())?;
         Ok(Self {
             repository: cache.repository(&remote, &subject.credential)?,
             shown: remote.to_string(),
@@ -100,36 +100,4 @@ fn in_clone(target: TargetRevision) -> Vec<TargetRevision> {
     let name = name.strip_prefix("refs/heads/").unwrap_or(&name);
     let remote = TargetRevision::parse(&format!("refs/remotes/origin/{name}"));
     remote.ok().into_iter().chain([target]).collect()
-}
-
-/// A directory that only we can look into, until it is dropped.
-struct Temporary(PathBuf);
-
-impl Temporary {
-    fn new() -> anyhow::Result<Self> {
-        let now = jiff::Timestamp::now().as_nanosecond();
-        let name = format!("towline-rollback-{}-{now}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        // Made anew: one that is there already may be somebody's trap.
-        private(&path).with_context(|| format!("making the directory `{}`", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-#[cfg(unix)]
-fn private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    DirBuilder::new().mode(0o700).create(path)
-}
-
-#[cfg(not(unix))]
-fn private(path: &Path) -> std::io::Result<()> {
-    DirBuilder::new().create(path)
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        // What stays behind is in the directory for what may stay behind.
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

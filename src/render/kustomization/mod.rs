@@ -182,7 +182,12 @@ impl Kustomization {
     pub fn line(&self, field: &str, index: Option<usize>) -> u32 {
         let mut place = vec![Step::Key(field.to_owned())];
         place.extend(index.map(Step::Index));
-        self.root.as_ref().map_or(0, |root| line_of(root, &place))
+        self.line_at(&place)
+    }
+
+    /// The line of a place, or of the nearest one above it that is there.
+    pub fn line_at(&self, place: &[Step]) -> u32 {
+        self.root.as_ref().map_or(0, |root| line_of(root, place))
     }
 
     /// The line of a text in one of the lists of paths: resources and bases are one list here.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use futures::future::{BoxFuture, FutureExt as _};
 use futures::stream::{BoxStream, StreamExt as _};
 use towline::cluster::{
-    Cluster, Deleted, Discovery, Error, Identity, KubeCluster, Patch, Propagation, Put, Resource,
-    Target, WatchEvent, WatchScope,
+    Cluster, Deleted, Discovery, Error, Identity, KubeCluster, LogTail, Patch, Propagation, Put,
+    Resource, Target, WatchEvent, WatchScope,
 };
 use towline::object::Object;
 
@@ -239,6 +239,15 @@ impl Cluster for Fated {
     ) -> BoxFuture<'a, Result<Deleted, Error>> {
         let request = self.cluster.delete(who, target, uid, propagation);
         self.write(name("delete", target, None), request)
+    }
+
+    fn log<'a>(
+        &'a self,
+        who: &'a Identity,
+        pod: &'a Target,
+        tail: &'a LogTail,
+    ) -> BoxFuture<'a, Result<String, Error>> {
+        self.read(self.cluster.log(who, pod, tail))
     }
 
     fn watch(
