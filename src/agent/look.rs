@@ -176,13 +176,25 @@ pub(super) fn recorded<'a>(
     entries: impl Iterator<Item = (&'a ObjectId, &'a Entry)>,
     discovery: &Discovery,
 ) -> BTreeMap<ObjectId, Resource> {
+    // Ids are sorted by kind: it is looked up once for all of it.
+    let mut last: Option<(Gvk, Option<&Resource>)> = None;
     entries
         .filter_map(|(id, entry)| {
-            let gvk = Gvk::new(&id.group, &entry.version, &id.kind);
-            match discovery.lookup_kind(&gvk) {
-                Lookup::Served(resource) => Some((id.clone(), resource.clone())),
-                Lookup::NotServed | Lookup::Unknown => None,
-            }
+            let same = last.as_ref().filter(|(gvk, _)| {
+                (&gvk.group, &gvk.version, &gvk.kind) == (&id.group, &entry.version, &id.kind)
+            });
+            let resource = if let Some((_, resource)) = same {
+                *resource
+            } else {
+                let gvk = Gvk::new(&id.group, &entry.version, &id.kind);
+                let resource = match discovery.lookup_kind(&gvk) {
+                    Lookup::Served(resource) => Some(resource),
+                    Lookup::NotServed | Lookup::Unknown => None,
+                };
+                last = Some((gvk, resource));
+                resource
+            };
+            Some((id.clone(), resource?.clone()))
         })
         .collect()
 }

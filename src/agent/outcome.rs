@@ -8,7 +8,7 @@ use crate::error::{Class, Fault as _};
 use crate::health::{self, Health};
 use crate::inventory::State;
 use crate::live::{Observed, Sighting};
-use crate::object::ObjectId;
+use crate::object::{Lockstep, ObjectId};
 use crate::plan::{Action, Step};
 use crate::status::Problem;
 
@@ -149,9 +149,20 @@ impl Application {
     /// The worst object of the revision that is enforced, or that it lacks because the object is
     /// somebody else's.
     pub(super) fn worst(&self) -> Option<(String, Health)> {
-        let enforced = self.enforced.keys().map(|id| {
+        let mut live = Lockstep::of(&self.live);
+        // Nearly all are healthy, and one of those stands for the others.
+        let mut has_healthy = false;
+        let enforced = self.enforced.keys().filter_map(|id| {
+            let seen = live.get(id);
+            let healthy = |seen: &Sighting| {
+                let health = seen.present().map(|seen| seen.health.status);
+                health == Some(health::Status::Healthy)
+            };
+            if seen.is_some_and(healthy) && std::mem::replace(&mut has_healthy, true) {
+                return None;
+            }
             let done = self.inventory.as_ref().and_then(|i| i.get(id));
-            let health = match self.live.get(id) {
+            let health = match seen {
                 Some(Sighting::Present(seen)) => seen.health.clone(),
                 Some(Sighting::Absent) => match done {
                     Some(entry) if entry.done => Health::new(health::Status::Healthy, "", ""),
@@ -160,7 +171,7 @@ impl Application {
                 Some(Sighting::Unknown(why)) => Health::unknown(why),
                 None => Health::unknown("not read yet"),
             };
-            (id.to_string(), health)
+            Some((id.to_string(), health))
         });
         let assessed: Vec<(String, Health)> = enforced
             .chain(self.running_hooks())

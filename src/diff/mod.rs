@@ -14,7 +14,7 @@ use crate::api::{Adopt, Policy};
 use crate::desired::{Desired, DesiredObject};
 use crate::inventory::{Claim, Entry, Inventory, State};
 use crate::live::{Live, Observed, Sighting};
-use crate::object::ObjectId;
+use crate::object::{Lockstep, ObjectId};
 
 pub use difference::{Difference, differences, summary};
 pub use drift::{Drift, drift};
@@ -61,17 +61,19 @@ pub fn diff(
     enforced: &Objects,
     policy: &Policy,
 ) -> Diff {
-    let mut diff = Diff::new();
-    for (id, object) in &desired.objects {
-        let entry = inventory.get(id);
-        let at_accepted = enforced.get(id).is_some_and(|e| e.hash == object.hash);
-        diff.insert(
-            id.clone(),
-            declared(object, live.get(id), entry, at_accepted, policy),
-        );
-    }
+    let mut entries = inventory.lockstep();
+    let (mut enforced, mut seen) = (Lockstep::of(enforced), Lockstep::of(live));
+    let declared = desired.objects.iter().map(|(id, object)| {
+        let entry = entries.get(id).map(|(_, entry)| entry);
+        let accepted = enforced.get(id);
+        let at_accepted = accepted.is_some_and(|e| e.hash == object.hash);
+        let change = declared(object, seen.get(id), entry, at_accepted, policy);
+        (id.clone(), change)
+    });
+    let mut diff: Diff = declared.collect();
+    let mut desired = Lockstep::of(&desired.objects);
     for (id, entry) in inventory.iter() {
-        if !desired.objects.contains_key(id) {
+        if desired.get(id).is_none() {
             diff.insert(id.clone(), departed(live.get(id), entry));
         }
     }
@@ -87,9 +89,10 @@ pub fn drifted(
     (desired, known): (&Objects, &Diff),
     policy: &Policy,
 ) -> BTreeSet<ObjectId> {
+    let (mut desired, mut known) = (Lockstep::of(desired), Lockstep::of(known));
     let differs = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| {
-        let is_the_same = desired.get(*id).is_some_and(|d| Arc::ptr_eq(d, object));
-        if let (true, Some(change)) = (is_the_same, known.get(*id)) {
+        let is_the_same = desired.get(id).is_some_and(|d| Arc::ptr_eq(d, object));
+        if let (true, Some(change)) = (is_the_same, known.get(id)) {
             return *change == Change::Drift;
         }
         let (sighting, entry) = (live.get(*id), inventory.get(id));

@@ -17,7 +17,7 @@ pub use owner::{Claim, Owner};
 pub use shard::{ShardError, decode, encode};
 
 use crate::api::Removal;
-use crate::object::{Gvk, ObjectId};
+use crate::object::{Gvk, Lockstep, ObjectId};
 
 /// How many ids one shard holds. 1,000 entries of about 150 bytes compress to some 40 KiB: far
 /// below the 1 MiB limit of a Secret, and a shard is only rewritten when its own ids change.
@@ -127,6 +127,11 @@ impl Inventory {
     /// The entry of an object.
     pub fn get(&self, id: &ObjectId) -> Option<&Entry> {
         self.entries.get(id).map(|(_, entry)| entry)
+    }
+
+    /// For who asks for ids in rising order: the shard and the entry of each.
+    pub fn lockstep(&self) -> Lockstep<'_, (usize, Entry)> {
+        Lockstep::of(&self.entries)
     }
 
     /// All entries, by id.

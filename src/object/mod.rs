@@ -5,12 +5,14 @@
 mod gvk;
 mod id;
 pub mod keys;
+mod lockstep;
 mod manifest;
 mod pointer;
 mod value;
 
 pub use gvk::{Gvk, Scope, is_built_in};
 pub use id::ObjectId;
+pub use lockstep::Lockstep;
 pub use manifest::Manifest;
 pub use pointer::{Pointer, PointerError};
 pub use value::Object;
