@@ -8,7 +8,7 @@ use crate::cluster::{Discovery, Identity, Lookup, Resource, Target};
 use crate::error::Class;
 use crate::inventory::{Entry, State};
 use crate::live::{Sighting, Wanted, snapshot};
-use crate::object::{Gvk, ObjectId};
+use crate::object::{Gvk, Lockstep, ObjectId};
 use crate::status::Problem;
 
 impl Application {
@@ -131,34 +131,36 @@ impl Application {
         for (id, uid) in resolved {
             inventory.update(&id, |entry| entry.state = State::Owned { uid });
         }
-        // What was only intended never was in the cluster: its absence is no drift.
+        let (mut known, mut undescribed) = (Vec::new(), Vec::new());
+        let mut entries = inventory.lockstep();
+        let mut enforced = Lockstep::of(&self.enforced);
         for (id, object) in self.goal.iter().flat_map(|goal| &goal.desired.objects) {
-            let recorded = inventory
-                .get(id)
-                .is_some_and(|entry| entry.uid().is_some() && entry.hash == object.hash);
-            match self.enforced.get(id) {
-                None if recorded => {
-                    self.enforced.insert(id.clone(), Arc::clone(object));
-                }
+            let entry = entries.get(id).map(|(_, entry)| entry);
+            let entry = entry.filter(|entry| entry.hash == object.hash);
+            let is_known = match enforced.get(id) {
+                // What was only intended never was in the cluster: its absence is no drift.
+                None => entry.is_some_and(|entry| entry.uid().is_some()),
                 // One copy of what did not change is enough.
-                Some(old) if old.hash == object.hash && !Arc::ptr_eq(old, object) => {
-                    self.enforced.insert(id.clone(), Arc::clone(object));
-                }
-                _ => {}
+                Some(old) => old.hash == object.hash && !Arc::ptr_eq(old, object),
+            };
+            if is_known {
+                known.push((id.clone(), Arc::clone(object)));
             }
             // What decides about a later removal may change without the content: a wave, or an
             // approval of a deletion that has become void.
-            let described = inventory
-                .get(id)
-                .is_none_or(|entry| entry.hash != object.hash || object.is_described(entry));
-            if !described {
-                inventory.update(id, |entry| object.describe(entry));
+            if entry.is_some_and(|entry| !object.is_described(entry)) {
+                undescribed.push(Arc::clone(object));
             }
         }
+        self.enforced.extend(known);
+        for object in undescribed {
+            inventory.update(&object.id, |entry| object.describe(entry));
+        }
+        let mut live = Lockstep::of(&self.live);
         let finished: Vec<ObjectId> = inventory
             .iter()
             .filter(|(id, entry)| {
-                let seen = self.live.get(*id).and_then(Sighting::present);
+                let seen = live.get(id).and_then(Sighting::present);
                 !entry.done
                     && seen.is_some_and(|seen| seen.finished && seen.holds == Some(entry.hash))
             })
