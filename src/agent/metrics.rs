@@ -80,7 +80,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     (
         "towline_pod_watches",
         "gauge",
-        "workloads that do not become ready and whose pods are watched for the reason",
+        "workloads whose pods are watched: because they do not become ready, or because restarts of a revision on trial count",
     ),
     (
         "towline_leader",

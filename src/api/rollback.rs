@@ -48,7 +48,8 @@ pub struct RestartLimit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub limit: Option<i64>,
-    /// The time in which they are counted. Default 5m.
+    /// The time in which they are counted, from when the pods are first looked at: those before, and
+    /// those before a restart of the agent, are not. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<String>,
 }
