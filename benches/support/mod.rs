@@ -214,6 +214,15 @@ impl World {
         Ok(())
     }
 
+    /// Changes the spec of the Application by a merge patch.
+    pub async fn change(&self, spec: &serde_json::Value) -> anyhow::Result<()> {
+        let patch = Patch::Merge(json!({"spec": spec}));
+        self.applications
+            .patch(NAME, &PatchParams::default(), &patch)
+            .await?;
+        Ok(())
+    }
+
     /// Waits for the Application to be so.
     pub async fn wait(&self, what: &str, is: impl Fn(&Application) -> bool) -> anyhow::Result<()> {
         self.wait_for(NAME, what, is).await
@@ -350,7 +359,16 @@ pub fn examples(repo: &GitRepo, directory: &str) -> anyhow::Result<()> {
 
 /// When the API server had answered.
 pub fn answered(event: &AuditEvent) -> anyhow::Result<jiff::Timestamp> {
-    let text = event.raw["stageTimestamp"]
+    time(event, "stageTimestamp")
+}
+
+/// When the request had come.
+pub fn received(event: &AuditEvent) -> anyhow::Result<jiff::Timestamp> {
+    time(event, "requestReceivedTimestamp")
+}
+
+fn time(event: &AuditEvent, stamp: &str) -> anyhow::Result<jiff::Timestamp> {
+    let text = event.raw[stamp]
         .as_str()
         .context("an audit event without time")?;
     Ok(text.parse()?)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::application::Application;
-use crate::api::{Policy, RevisionId, outcome};
+use crate::api::{Policy, RevisionId};
 use crate::cluster::Identity;
 use crate::desired::{Desired, DesiredObject};
 use crate::diff::{Change, diff};
@@ -63,7 +63,7 @@ impl Application {
             "rolls back: {}",
             cause.message
         );
-        self.shared.metrics.deployment(outcome::ROLLED_BACK);
+        self.shared.metrics.rollback(&cause.reason);
         rollback::take_back(&mut self.rollback, &bad, cause, now);
         self.remember_rolled_back(&bad, cause);
         let good = self.good.as_ref().map(|good| good.id.revision.clone());

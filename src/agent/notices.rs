@@ -8,10 +8,7 @@ impl Application {
     /// Takes in what the watches told. Returns true when something is not as it was.
     pub(super) fn read_mailbox(&mut self) -> bool {
         let heard = self.mailbox.take_pods();
-        let mut changed = !heard.is_empty() && {
-            self.pods.take(heard);
-            self.weigh()
-        };
+        let mut changed = !heard.is_empty() && (self.pods.take(heard) | self.weigh());
         for (id, notice) in self.mailbox.take() {
             let Some(known) = self.live.get(&id) else {
                 // Not looked for yet, or not ours: the next look decides.

@@ -1,6 +1,7 @@
-//! Watches of the pods of workloads that are on their way: the only place where pods are read.
+//! Watches of the pods of workloads that are on their way or on trial: the only place where pods are
+//! read.
 //!
-//! Which workloads deserve one is decided by [`crate::health::Patience`]. Each is a task that holds
+//! Which workloads on their way deserve one is decided by [`crate::health::Patience`]. Each is a task that holds
 //! one of few places while it watches; where more want one than there are, they take turns. What it
 //! hears is reduced to what says something ([`Pods`]) and put into the Application's mailbox. A
 //! watch ends when it is dropped.
@@ -165,11 +166,18 @@ impl PodWatches {
         self.known.get(id)
     }
 
-    /// Takes in what a watch heard.
-    pub fn take(&mut self, heard: BTreeMap<ObjectId, Pods>) {
-        let heard = heard.into_iter();
-        self.known
-            .extend(heard.filter(|(id, _)| self.open.contains_key(id)));
+    /// Takes in what a watch heard. Returns true when containers were restarted, or when it is known
+    /// for the first time whether they were.
+    pub fn take(&mut self, heard: BTreeMap<ObjectId, Pods>) -> bool {
+        let mut changed = false;
+        for (id, pods) in heard {
+            if self.open.contains_key(&id) {
+                let now = pods.restarted(&id);
+                let before = self.known.insert(id.clone(), pods);
+                changed |= before.is_none_or(|before| before.restarted(&id) != now);
+            }
+        }
+        changed
     }
 
     /// Opens and closes watches, so that they are what `look` says. `selector` tells the pods of a

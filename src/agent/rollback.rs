@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use super::application::Application;
 use super::goal::Goal;
 use super::going_back::Hindrance;
+use super::metrics::Lead;
+use super::tell::seconds_now;
 use crate::api::{ApplicationStatus, Policy, RevisionId, outcome};
 use crate::cluster::Identity;
 use crate::desired::Desired;
@@ -36,6 +38,8 @@ pub(super) struct Court {
     pub(super) last_healthy: Option<i64>,
     /// When the first write of which digest was.
     pub(super) started: Option<(String, jiff::Timestamp)>,
+    /// The commit of the digest that was applied last, where that is new and not healthy yet.
+    pub(super) lead: Option<(String, Lead)>,
     pub(super) hindered: Option<Hindrance>,
     /// Why the revision stays although it fails, or is not taken although it is the newest.
     pub(super) note: Option<Problem>,
@@ -235,6 +239,9 @@ impl Application {
             if entry.outcome == outcome::APPLIED {
                 entry.outcome = outcome::HEALTHY.into();
                 self.shared.metrics.deployment(outcome::HEALTHY);
+            }
+            if let Some((_, lead)) = self.court.lead.take_if(|(known, _)| known == digest) {
+                self.shared.metrics.healthy(lead, seconds_now());
             }
         }
     }

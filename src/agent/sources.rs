@@ -24,6 +24,8 @@ pub struct Resolved {
     pub tree: Tree,
     /// Its author and subject.
     pub details: CommitDetails,
+    /// When a poll found it there.
+    pub seen: jiff::Timestamp,
 }
 
 /// What an Application sees of its source.
@@ -265,6 +267,7 @@ fn read(
                     tree: repository.tree(&revision.commit)?,
                     details: repository.commit(&revision.commit)?,
                     revision,
+                    seen: jiff::Timestamp::now(),
                 }),
             })
         });

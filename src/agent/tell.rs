@@ -3,6 +3,7 @@
 use tokio::time::Instant;
 
 use super::application::{Application, STATUS_SPACING};
+use super::metrics::Lead;
 use super::publish::publish;
 use super::request::Request;
 use super::schedule::STORE_AFTER;
@@ -21,6 +22,10 @@ impl Application {
     pub(super) fn remember(&mut self, changed: usize) {
         let Some(goal) = &self.goal else { return };
         let id = goal.id();
+        self.court.lead = self.lead(&id).map(|lead| (id.digest.clone(), lead));
+        if let Some((_, lead)) = self.court.lead {
+            self.shared.metrics.live(lead, seconds_now());
+        }
         let from = self.reverted.take();
         let mut entry = self.entry(&id);
         entry.changed = i64::try_from(changed).unwrap_or(i64::MAX);
@@ -45,6 +50,23 @@ impl Application {
         entry.outcome = outcome::ROLLED_BACK.into();
         entry.message = Some(shown::line(&cause.to_string(), CAUSE_LIMIT));
         self.put(entry);
+    }
+
+    /// When the commit of a revision was made and found. One that was there before the Application
+    /// was, or that was applied or tried before, is not new: it took no time to get here.
+    fn lead(&self, id: &RevisionId) -> Option<Lead> {
+        let is_known = self.history.iter().any(|old| old.revision == id.revision);
+        let resolved = self.source_state().resolved;
+        let resolved = resolved.filter(|one| one.revision.commit == id.revision)?;
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "dates are far below 2^52 seconds"
+        )]
+        let made = resolved.details.time as f64;
+        (!is_known && !self.history.is_empty()).then(|| Lead {
+            made,
+            seen: seconds(resolved.seen),
+        })
     }
 
     /// A revision as the history has it.
@@ -171,4 +193,13 @@ impl Application {
         self.published = status;
         self.published_at = Some(Instant::now());
     }
+}
+
+/// The time, in seconds since the epoch.
+pub(super) fn seconds_now() -> f64 {
+    seconds(jiff::Timestamp::now())
+}
+
+fn seconds(time: jiff::Timestamp) -> f64 {
+    time.as_duration().as_secs_f64()
 }

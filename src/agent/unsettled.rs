@@ -64,7 +64,8 @@ impl Application {
         next
     }
 
-    /// Watches the pods of workloads that are on their way for a while, and of no others.
+    /// Watches the pods of workloads that are on their way for a while, and of those whose restarts
+    /// count; of no others.
     pub(super) fn watch_pods(&mut self, who: &Identity) {
         let live = &self.live;
         let seen = |id: &ObjectId| live.get(id).and_then(Sighting::present);
@@ -81,9 +82,17 @@ impl Application {
         let now = jiff::Timestamp::now();
         let milliseconds = now.as_millisecond().unsigned_abs();
         let is_there = |id: &ObjectId| seen(id).is_some();
-        let look = self.patience.look(&rollouts, is_there, milliseconds);
+        let mut look = self.patience.look(&rollouts, is_there, milliseconds);
         self.timers.pods = look.next.map(|at| instant(at, now));
-        let selector = |id: &ObjectId| Some(seen(id)?.unsettled.as_ref()?.workload()?.selector());
+        let on_trial = self.watched_on_trial();
+        let watched = on_trial.keys().filter(|id| is_there(id));
+        let watched: Vec<ObjectId> = watched.cloned().collect();
+        look.once.retain(|id| !on_trial.contains_key(id));
+        look.watch.extend(watched);
+        let selector = |id: &ObjectId| match on_trial.get(id) {
+            Some(selector) => Some(selector.as_str()),
+            None => Some(seen(id)?.unsettled.as_ref()?.workload()?.selector()),
+        };
         let shared = (&self.shared.pods, &self.shared.cluster);
         self.pods.set(&look, shared, who, &self.mailbox, selector);
     }

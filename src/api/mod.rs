@@ -15,9 +15,9 @@ mod unsupported;
 
 pub use crd::crd;
 pub use ignore_differences::{IgnoreDifference, IgnoreRule};
-pub use policy::{Backoff, Policy, PolicyError, RollbackPolicy};
+pub use policy::{Backoff, Policy, PolicyError, RestartPolicy, RollbackPolicy};
 pub use rollback::{
-    Quarantined, RevisionId, Rollback, RollbackStatus, Trial, WriteBack, WrittenBack,
+    Quarantined, RestartLimit, RevisionId, Rollback, RollbackStatus, Trial, WriteBack, WrittenBack,
 };
 pub use spec::{
     Adopt, Application, ApplicationSpec, Automated, AutomatedPrune, BackoffSpec, Dependency,

@@ -61,8 +61,21 @@ pub struct RollbackPolicy {
     pub monitor: Duration,
     /// How long an object may be Degraded before that counts.
     pub grace: Duration,
+    /// How often containers may be restarted; `None` where that is not counted.
+    pub restarts: Option<RestartPolicy>,
+    /// How often in a row a workload may stop being Healthy; 0 where that is not counted.
+    pub failure_threshold: u32,
     /// What is written to Git then.
     pub write_back: WriteBack,
+}
+
+/// Restarts that are too many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// More than this are too many.
+    pub limit: i64,
+    /// The time in which they are counted.
+    pub within: Duration,
 }
 
 impl RollbackPolicy {
@@ -74,6 +87,14 @@ impl RollbackPolicy {
             timeout: read("rollback.timeout", &spec.timeout, 300)?,
             monitor: read("rollback.monitor", &spec.monitor, 60)?,
             grace: read("rollback.grace", &spec.grace, 10)?,
+            restarts: match &spec.restarts {
+                Some(restarts) => Some(RestartPolicy {
+                    limit: restarts.limit.unwrap_or(3).max(0),
+                    within: read("rollback.restarts.within", &restarts.within, 300)?,
+                }),
+                None => None,
+            },
+            failure_threshold: u32::try_from(spec.failure_threshold.unwrap_or(3)).unwrap_or(0),
             write_back: spec.write_back.unwrap_or_default(),
         };
         if policy.timeout < MIN_TIMEOUT {
@@ -337,6 +358,30 @@ mod tests {
         jobs.immutable_fields = Some(ImmutableFields::RecreateJobs);
         let policy = Policy::from_spec(&jobs).expect("valid");
         assert_eq!(policy.immutable_fields, ImmutableFields::RecreateJobs);
+    }
+
+    #[test]
+    fn restarts_are_counted_where_a_limit_is_given() {
+        let policy = |rollback: serde_json::Value| {
+            let mut spec = spec(serde_json::json!({}));
+            spec.rollback = serde_json::from_value(rollback).expect("valid");
+            Policy::from_spec(&spec).map(|policy| policy.rollback.expect("a rollback"))
+        };
+        let plain = policy(serde_json::json!({})).expect("valid");
+        assert_eq!((plain.restarts, plain.failure_threshold), (None, 3));
+        let counted = policy(serde_json::json!({"restarts": {}, "failureThreshold": 0}));
+        let counted = counted.expect("valid");
+        let default = RestartPolicy {
+            limit: 3,
+            within: Duration::from_secs(300),
+        };
+        assert_eq!(
+            (counted.restarts, counted.failure_threshold),
+            (Some(default), 0)
+        );
+        let junk = policy(serde_json::json!({"restarts": {"within": "soon"}}));
+        let said = junk.expect_err("no duration").to_string();
+        assert!(said.contains("spec.rollback.restarts.within"), "{said}");
     }
 
     #[test]

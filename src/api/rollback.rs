@@ -20,6 +20,17 @@ pub struct Rollback {
     /// How long an object that the revision changed may be Degraded before that counts. Default 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<String>,
+    /// How often containers of a workload that the revision changed may be restarted while it has to
+    /// prove itself: one that crashes now and then is Healthy in between. Without it restarts are
+    /// not counted, and no pod of a healthy workload is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<RestartLimit>,
+    /// How often in a row a workload that the revision changed may stop being Healthy before it has
+    /// been so for the time of `monitor`: the last of these counts as a failure. What is rolled out
+    /// or scaled anew does not count. Default 3; 0 does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub failure_threshold: Option<i64>,
     /// What is written to Git when a revision was rolled back: `Revert` pushes a commit to the
     /// tracked branch that takes it back; `Branch` pushes that commit to a branch of its own,
     /// `towline/revert-<commit>`, for a pull request; `None` leaves Git to people. The commit puts
@@ -27,6 +38,20 @@ pub struct Rollback {
     /// repository is read with. Default `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_back: Option<WriteBack>,
+}
+
+/// Restarts of containers that are too many.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestartLimit {
+    /// More restarts than this, of all pods of one workload together, are too many. Default 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub limit: Option<i64>,
+    /// The time in which they are counted, from when the pods are first looked at: those before, and
+    /// those before a restart of the agent, are not. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
 }
 
 /// What is written to Git when a revision was rolled back.

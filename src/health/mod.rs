@@ -27,6 +27,7 @@ mod pod;
 mod pod_disruption_budget;
 mod pod_watch;
 mod replica_set;
+mod restarts;
 mod selector;
 mod service;
 mod stateful_set;
@@ -43,8 +44,9 @@ use crate::object::{Gvk, Object};
 
 pub use outlook::{Question, Turn, Unsettled, outlook};
 pub use pod_watch::{Look, Patience, Rollout};
+pub use restarts::Restarted;
 use subject::Subject;
-pub use workload_pods::{Pods, Workload};
+pub use workload_pods::{Pods, Workload, selector_of};
 
 /// Longest message, in characters: it becomes part of an annotation and of a condition.
 const MESSAGE_LIMIT: usize = 512;

@@ -53,7 +53,7 @@ fn failed(subject: &Subject<'_>) -> Health {
     if !said.is_empty() {
         return Health::degraded(reason, said);
     }
-    let ended = containers(subject).find_map(|container| {
+    let ended = Container::all(subject).find_map(|container| {
         let end = container
             .ended("/state/terminated")
             .filter(|end| end.code != 0)?;
@@ -96,7 +96,7 @@ fn pending(subject: &Subject<'_>) -> Health {
     if let Some(stuck) = stuck(subject) {
         return stuck;
     }
-    let waiting = containers(subject).find_map(|container| {
+    let waiting = Container::all(subject).find_map(|container| {
         let reason = container.text("/state/waiting/reason");
         (!reason.is_empty())
             .then(|| container.says(reason, container.text("/state/waiting/message")))
@@ -126,7 +126,7 @@ fn unscheduled(subject: &Subject<'_>, scheduled: &Condition<'_>) -> Health {
 
 /// The first container that will not start by waiting.
 fn stuck(subject: &Subject<'_>) -> Option<Health> {
-    containers(subject)
+    Container::all(subject)
         .filter(|container| !container.is_ready())
         .find_map(|container| {
             let waiting = container.text("/state/waiting/reason");
@@ -148,7 +148,7 @@ fn stuck(subject: &Subject<'_>) -> Option<Health> {
 }
 
 /// The status of one container.
-struct Container<'a>(&'a Value);
+pub(super) struct Container<'a>(&'a Value);
 
 /// How a container ended.
 struct End<'a> {
@@ -164,15 +164,15 @@ impl End<'_> {
     }
 }
 
-/// Init containers first: they are in the way of the others.
-fn containers<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Container<'a>> + use<'a> {
-    let init = subject.list("/status/initContainerStatuses");
-    init.iter()
-        .chain(subject.list("/status/containerStatuses"))
-        .map(Container)
-}
-
 impl<'a> Container<'a> {
+    /// Init containers first: they are in the way of the others.
+    pub(super) fn all(subject: &Subject<'a>) -> impl Iterator<Item = Self> + use<'a> {
+        let init = subject.list("/status/initContainerStatuses");
+        init.iter()
+            .chain(subject.list("/status/containerStatuses"))
+            .map(Container)
+    }
+
     fn text(&self, pointer: &str) -> &'a str {
         self.0
             .pointer(pointer)
@@ -187,7 +187,7 @@ impl<'a> Container<'a> {
             .unwrap_or_default()
     }
 
-    fn restarts(&self) -> i64 {
+    pub(super) fn restarts(&self) -> i64 {
         self.0
             .get("restartCount")
             .and_then(Value::as_i64)
@@ -211,6 +211,14 @@ impl<'a> Container<'a> {
     fn last_end(&self) -> Option<End<'a>> {
         self.ended("/state/terminated")
             .or_else(|| self.ended("/lastState/terminated"))
+    }
+
+    /// Which it is, and how it ended last where that is known.
+    pub(super) fn last_words(&self) -> String {
+        match self.last_end() {
+            Some(end) => self.describe(&end),
+            None => format!("container `{}`", self.text("/name")),
+        }
     }
 
     fn says(&self, reason: &str, message: &str) -> String {

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::outlook::{Turn, ahead};
+use super::restarts::{Counted, Restarted};
 use super::{AWAITS_OBSERVATION, Health, ObservationRules, Status, selector};
-use crate::object::Object;
+use crate::object::{Object, ObjectId};
 
 /// The most pods that are remembered of one workload.
 const POD_LIMIT: usize = 100;
@@ -72,10 +73,13 @@ pub(super) struct PodSeen {
     ended: bool,
 }
 
-/// The pods of one workload, as a watch tells of them: those that say something, at most 100.
+/// The pods of one workload, as a watch tells of them: those that say something, and those that were
+/// restarted, at most 100 of either.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pods {
     seen: BTreeMap<String, PodSeen>,
+    /// Pods whose containers were restarted.
+    restarted: BTreeMap<String, Counted>,
     /// Creation and template's hash of the pod that was made last.
     last: (String, String),
 }
@@ -107,7 +111,7 @@ impl Workload {
             uid: object.uid().to_owned(),
             failed,
             generation: number(object, "/metadata/generation"),
-            selector: selector::text(object.0.pointer("/spec/selector")?)?,
+            selector: selector_of(object)?,
             newest,
         })
     }
@@ -140,6 +144,11 @@ impl Workload {
     pub fn has_failed(&self) -> bool {
         self.failed
     }
+}
+
+/// What selects the pods of a workload, as the API server takes it; `None` where nothing does.
+pub fn selector_of(workload: &Object) -> Option<String> {
+    selector::text(workload.0.pointer("/spec/selector")?)
 }
 
 fn newest(object: &Object, kind: Kind) -> Newest {
@@ -219,6 +228,15 @@ impl Pods {
         if seen.created > self.last.0 {
             self.last = (seen.created.clone(), seen.hash.clone());
         }
+        match Counted::of(pod, &seen.hash, &seen.owner.1) {
+            None => drop(self.restarted.remove(pod.name())),
+            Some(counted) => {
+                let is_known = self.restarted.contains_key(pod.name());
+                if is_known || self.restarted.len() < POD_LIMIT {
+                    self.restarted.insert(seen.name.clone(), counted);
+                }
+            }
+        }
         if !seen.says_something() {
             self.seen.remove(pod.name());
             return;
@@ -232,6 +250,7 @@ impl Pods {
     /// A pod is gone. One of a Job is remembered, because it is the only one to know why: a Job that
     /// gives up deletes its pods before it says so.
     pub fn gone(&mut self, pod: &Object) {
+        self.restarted.remove(pod.name());
         let labels = ["batch.kubernetes.io/job-name", "job-name"];
         let of_job = labels.iter().any(|label| pod.label(label).is_some());
         match self.seen.get_mut(pod.name()) {
@@ -245,6 +264,16 @@ impl Pods {
     /// Forgets all: a new list begins.
     pub fn clear(&mut self) {
         self.seen.clear();
+        self.restarted.clear();
+    }
+
+    /// The pods of the newest template of this workload whose containers were restarted. An older
+    /// one's are not the doing of who changed it.
+    pub fn restarted(&self, workload: &ObjectId) -> Vec<Restarted> {
+        let all = self.restarted.values();
+        all.filter_map(|counted| counted.for_workload(workload, &self.last.1))
+            .cloned()
+            .collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PodSeen> {

@@ -7,6 +7,7 @@
 //! objects brings it back.
 
 mod breaker;
+mod unrest;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +16,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub use breaker::Breaker;
+use unrest::Unrest;
+pub use unrest::Workload;
 
 use crate::api::{Quarantined, RevisionId, RollbackPolicy, RollbackStatus, Trial};
 use crate::object::ObjectId;
@@ -43,6 +46,8 @@ pub struct Facts {
     pub waits: bool,
     /// Objects that this revision changed and that are Degraded, with what they say.
     pub sick: BTreeMap<ObjectId, (String, String)>,
+    /// Workloads that this revision changed.
+    pub workloads: BTreeMap<ObjectId, Workload>,
     /// What ended the sync for good: reason and message.
     pub failed: Option<(String, String)>,
     /// Why it is not healthy yet, where that has to do with what it changed.
@@ -93,6 +98,8 @@ impl fmt::Display for Cause {
 pub struct Watchman {
     /// Since when objects are Degraded, in seconds since the epoch.
     sick_since: BTreeMap<ObjectId, i64>,
+    /// Of the revision on trial.
+    unrest: Unrest,
     waited: bool,
 }
 
@@ -118,12 +125,29 @@ impl Watchman {
             state.trial = None;
             return Verdict::Wait(None);
         }
+        let is_on_trial = state
+            .trial
+            .as_ref()
+            .is_some_and(|t| t.digest == facts.digest);
+        if !is_on_trial {
+            self.unrest = Unrest::default();
+        }
         let Some(trial) = begin(state, facts) else {
             return Verdict::Wait(None);
         };
+        self.unrest.see(&facts.workloads, facts.now);
         let now = time(facts.now);
         if facts.healthy && facts.applied {
             self.waited = false;
+            // Where nothing better is known, what is Healthy all the same is trusted in the end.
+            if let Some(cause) = self.unrest.restarts(policy, facts.now)
+                && may_go_back(state).is_ok()
+            {
+                return Verdict::Back(cause);
+            }
+            let Some(trial) = state.trial.as_mut() else {
+                return Verdict::Wait(None);
+            };
             let since = seconds(trial.healthy_since.get_or_insert(now.clone()));
             let monitor = if trial.revert {
                 0
@@ -173,6 +197,10 @@ impl Watchman {
                 message: format!("{id}: {message}"),
             });
         }
+        let unrest = self.unrest.restarts(policy, facts.now);
+        if let Some(cause) = unrest.or_else(|| self.unrest.falls(policy)) {
+            return Ok(cause);
+        }
         if facts.waits {
             return Err(due.map(|(_, due)| due));
         }
@@ -217,14 +245,21 @@ fn begin<'a>(state: &'a mut RollbackStatus, facts: &Facts) -> Option<&'a mut Tri
 
 /// Goes back, unless that would lead nowhere better.
 fn hindrance(state: &RollbackStatus, cause: Cause) -> Verdict {
-    let why = match (&state.good, &state.trial) {
-        (None, _) => "no earlier revision was healthy",
+    match may_go_back(state) {
+        Ok(()) => Verdict::Back(cause),
+        Err(why) => Verdict::Stay { cause, why },
+    }
+}
+
+/// Whether going back would lead to something better.
+fn may_go_back(state: &RollbackStatus) -> Result<(), &'static str> {
+    match (&state.good, &state.trial) {
+        (None, _) => Err("no earlier revision was healthy"),
         (Some(_), Some(trial)) if !trial.after_healthy => {
-            "the revision before was not healthy either in the hour before"
+            Err("the revision before was not healthy either in the hour before")
         }
-        _ => return Verdict::Back(cause),
-    };
-    Verdict::Stay { cause, why }
+        _ => Ok(()),
+    }
 }
 
 /// The revision on trial has proved itself. Returns whether something changed.

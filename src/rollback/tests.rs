@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use super::*;
 
-const POLICY: RollbackPolicy = RollbackPolicy {
+pub(super) const POLICY: RollbackPolicy = RollbackPolicy {
     timeout: Duration::from_secs(300),
     monitor: Duration::from_secs(60),
     grace: Duration::from_secs(10),
+    restarts: None,
+    failure_threshold: 3,
     write_back: crate::api::WriteBack::None,
 };
 
@@ -95,6 +97,79 @@ fn what_turns_bad_while_it_is_monitored_goes() {
     assert_eq!(judge(&healthy(1_055)), Verdict::Wait(Some(1_115)));
     assert_eq!(judge(&sick(1_100)), Verdict::Wait(Some(1_110)));
     assert_eq!(reason(&judge(&sick(1_110))), "CrashLoopBackOff");
+}
+
+#[test]
+fn what_crashes_now_and_then_goes_although_it_is_healthy_in_between() {
+    let policy = RollbackPolicy {
+        restarts: Some(crate::api::RestartPolicy {
+            limit: 3,
+            within: Duration::from_secs(300),
+        }),
+        ..POLICY
+    };
+    let restarted = |count, now| {
+        let pod = crate::health::Restarted {
+            pod: "web-1".into(),
+            uid: "1".into(),
+            count,
+            message: "container `web` exited with 1".into(),
+        };
+        let web = Workload {
+            restarted: Some(vec![pod]),
+            ..Workload::default()
+        };
+        let web = (ObjectId::new("apps", "Deployment", "shop", "web"), web);
+        Facts {
+            workloads: [web].into(),
+            ..healthy(now)
+        }
+    };
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, policy);
+    judge(&restarted(1, 1_000));
+    assert_eq!(judge(&restarted(4, 1_020)), Verdict::Wait(Some(1_060)));
+    assert_eq!(reason(&judge(&restarted(5, 1_030))), "TooManyRestarts");
+    // Another revision begins anew, and so does this one when a person tries it again.
+    state.trial = None;
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, policy);
+    assert_eq!(judge(&restarted(9, 1_040)), Verdict::Wait(Some(1_100)));
+    // Where there is nothing better, it is trusted in its time.
+    let (mut state, mut watchman) = (RollbackStatus::default(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, policy);
+    judge(&restarted(1, 1_000));
+    assert_eq!(judge(&restarted(9, 1_020)), Verdict::Wait(Some(1_060)));
+    assert_eq!(judge(&restarted(10, 1_060)), Verdict::Trust);
+}
+
+#[test]
+fn what_is_healthy_by_turns_goes_unless_it_stays_so_for_once() {
+    let unwell = |now| {
+        let web = Workload {
+            unwell: Some("0 of 1 are ready".into()),
+            ..Workload::default()
+        };
+        let web = (ObjectId::new("apps", "Deployment", "shop", "web"), web);
+        Facts {
+            workloads: [web].into(),
+            ..facts(now)
+        }
+    };
+    let well = |now| Facts {
+        workloads: [(
+            ObjectId::new("apps", "Deployment", "shop", "web"),
+            Workload::default(),
+        )]
+        .into(),
+        ..healthy(now)
+    };
+    let (mut state, mut watchman) = (good(), Watchman::default());
+    let mut judge = |facts: &Facts| watchman.judge(&mut state, facts, POLICY);
+    for round in [1_000, 1_100, 1_200] {
+        assert_eq!(reason(&judge(&unwell(round))), "");
+        assert_eq!(judge(&well(round + 50)), Verdict::Wait(Some(round + 110)));
+    }
+    assert_eq!(reason(&judge(&unwell(1_300))), "Flapping");
 }
 
 #[test]

@@ -25,7 +25,9 @@ fn probes_and_metrics_answer() {
     });
     let (status, text) = agent.get("/metrics");
     assert_eq!(status, 200);
-    for (name, kind, _) in towline::agent::metrics::TABLE {
+    // Nothing was taken back yet.
+    let counted = |name: &&(&str, &str, &str)| name.0 != "towline_rollbacks_total";
+    for (name, kind, _) in towline::agent::metrics::TABLE.iter().filter(counted) {
         let family = name.trim_end_matches("_total");
         assert!(
             text.contains(&format!("# TYPE {family} {kind}")),
@@ -42,6 +44,64 @@ fn probes_and_metrics_answer() {
         "{text}"
     );
     assert_eq!(agent.get("/nothing").0, 404);
+}
+
+#[test]
+fn revisions_are_timed_and_rollbacks_counted_by_their_reason() {
+    let world = World::new("lead-times");
+    let agent = world.agent();
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
+    let retry = json!({"rollback": {"monitor": "0s"}, "syncPolicy": {"retry": {"limit": 0}}});
+    world.change("shop", &retry);
+    let times = [
+        "commit_to_live",
+        "commit_to_healthy",
+        "seen_to_live",
+        "seen_to_healthy",
+    ];
+    let count = |time: &str| agent.metric(&format!("towline_{time}_seconds_count"));
+    // What was there before the Application was is not new.
+    for time in times {
+        assert!(count(time) == 0.0, "{time}: {}", count(time));
+    }
+    let good = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    world.synced("shop", &good);
+    wait_for("a good revision", || {
+        world.app("shop")["status"]["rollback"]["good"]["revision"] == good
+    });
+    for time in times {
+        assert!(count(time) == 1.0, "{time}: {}", count(time));
+        let seconds = agent.metric(&format!("towline_{time}_seconds_sum"));
+        assert!((0.0..120.0).contains(&seconds), "{time}: {seconds}");
+    }
+    let hook = "\
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: smoke
+  annotations: {towline.dev/hook: PostSync}
+spec:
+  backoffLimit: 0
+  template:
+    metadata:
+      labels: {pod-container-running-failed.stage.kwok.x-k8s.io: \"true\"}
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: \"busybox:1\"}]
+";
+    world.commit(&[
+        ("shop/a.yaml", &config_map("a", "3")),
+        ("shop/smoke.yaml", hook),
+    ]);
+    world.poke("shop");
+    wait_for("the way back", || {
+        world.app("shop")["status"]["sync"]["status"] == "RolledBack"
+    });
+    let counted = agent.metric("towline_rollbacks_total{reason=\"HookFailed\"}");
+    assert!(counted == 1.0, "{}", agent.get("/metrics").1);
+    assert!(agent.metric("towline_deployments_total{outcome=\"RolledBack\"}") == 1.0);
+    // Nor is what comes back.
+    assert!(count("seen_to_live") <= 2.0 && count("seen_to_healthy") == 1.0);
 }
 
 #[test]

@@ -134,6 +134,8 @@ pub(crate) const REASONS: &[Reason] = &[
     ("WriteBackPanicked", ByItself, "writing a rollback back broke down", "please report it"),
     ("PreflightFailed", ByPerson, "the API server would refuse an object of the revision, and with `spec.preflight` nothing of it was written", "correct the object that is named"),
     ("NotHealthyInTime", ByPerson, "a revision was not healthy within `spec.rollback.timeout`", "the message names the object that is not"),
+    ("TooManyRestarts", ByPerson, "containers of a workload that a revision changed were restarted more often than `spec.rollback.restarts` allows", "the message names the workload, and how a container ended last"),
+    ("Flapping", ByPerson, "a workload that a revision changed became Healthy and stopped being so, `spec.rollback.failureThreshold` times in a row", "the message names the workload, and what it said last: look at its readiness probe"),
     ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
     ("PruneUnconfirmed", ByPerson, "an object that is to be confirmed (`towline.dev/prune: confirm`) would be deleted; everything else goes on", "annotate `towline.dev/approve-prune` with the hash in the message, or put the object back"),
     ("RecreationUnapproved", ByPerson, "a StatefulSet, volume, claim or load balancer would have to be deleted and created anew; everything else goes on", "check what becomes of its data, then annotate `towline.dev/approve-prune` with the hash in the message"),

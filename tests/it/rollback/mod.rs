@@ -2,6 +2,7 @@
 
 mod by_hand;
 mod obstacles;
+mod triggers;
 mod write_back;
 
 use serde_json::{Value, json};
