@@ -20,7 +20,7 @@ pub use error::Error;
 pub use message::{Words, cause, message};
 
 use crate::desired::digest;
-use crate::git::{Author, CommitDetails, Draft, FileId, Repository, Revision};
+use crate::git::{self, Author, CommitDetails, Draft, FileId, Repository, Revision};
 use crate::render::{self, Rendered};
 use crate::tree::{Closure, Tree};
 
@@ -87,11 +87,8 @@ impl Revert<'_> {
             self.repository.files_at(commit, paths)
         };
         let head = at(self.head)?;
-        let edits =
-            edits(&at(self.good)?, &at(self.bad)?, &head).map_err(|conflict| Error::Conflict {
-                conflict,
-                bad: self.bad.to_owned(),
-            })?;
+        let edits = edits(&at(self.good)?, &at(self.bad)?, &head)
+            .map_err(|conflict| self.conflict(conflict))?;
         if edits.is_empty() {
             return Ok(None);
         }
@@ -106,7 +103,11 @@ impl Revert<'_> {
         let text = message(self.words, &reverted, self.good);
         let draft = self
             .repository
-            .draft(self.head, &edits, self.author, self.committer, &text)?;
+            .draft(self.head, &edits, self.author, self.committer, &text)
+            .map_err(|error| match error {
+                git::Error::WouldBeLost { path, .. } => self.conflict(Conflict::Lost(path)),
+                error => error.into(),
+            })?;
         let tree = self.repository.draft_tree(&draft)?;
         let (rendered, _) = self.render(&tree, "the revert")?;
         let digest = |rendered: &Rendered| digest(&rendered.objects, self.namespace);
@@ -123,6 +124,13 @@ impl Revert<'_> {
             before,
             rendered,
         }))
+    }
+
+    fn conflict(&self, conflict: Conflict) -> Error {
+        Error::Conflict {
+            conflict,
+            bad: self.bad.to_owned(),
+        }
     }
 
     /// Sees to it that what was good and what was bad can be read: after a restart only the newest

@@ -241,6 +241,36 @@ fn files_and_directories_take_each_others_place() {
     assert_eq!(git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
 }
 
+#[test]
+fn a_directory_is_not_replaced_with_files_in_it_that_nobody_listed() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let repository = bench.open(&repo.file_url(), &Credential::none());
+    repo.write("deep/base", "a file\n").unwrap();
+    let good = repo.commit("good").unwrap();
+    repo.remove("deep/base").unwrap();
+    repo.write("deep/base/web.yaml", "now a directory\n").unwrap();
+    let bad = repo.commit("bad").unwrap();
+    repo.write("deep/base/of/bank.yaml", "somebody's\n").unwrap();
+    let head = repo.commit("theirs").unwrap();
+    sync(&repository, "main").unwrap();
+    let at = |commit: &str| {
+        let paths = ["deep", "deep/base", "deep/base/web.yaml"];
+        repository.files_at(commit, paths).unwrap()
+    };
+    let edits = towline::revert::edits(&at(&good), &at(&bad), &at(&head)).unwrap();
+    let by = author();
+    let error = repository.draft(&head, &edits, &by, &by, "back\n");
+    let error = error.unwrap_err();
+    assert_eq!(error.reason(), "RevertConflict");
+    assert!(
+        error.to_string().contains("`deep/base/of/bank.yaml` would be lost"),
+        "{error}"
+    );
+    // Without it the directory may go.
+    assert!(repository.draft(&bad, &edits, &by, &by, "back\n").is_ok());
+}
+
 /// A hook of the bare repository.
 fn hook(repo: &GitRepo, name: &str, script: &str) {
     let path = repo.bare().join("hooks").join(name);
