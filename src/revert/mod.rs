@@ -78,6 +78,10 @@ impl Revert<'_> {
     /// or when something cannot be read.
     pub fn prepare(&self, wanted: Option<&str>) -> Result<Option<Prepared>, Error> {
         self.fetch()?;
+        // On another branch, or after history was rewritten, taking it back would take back what
+        // nobody looked at, and bring back what was purged.
+        self.follows(self.good, self.bad)?;
+        self.follows(self.bad, self.head)?;
         let (good, good_read) = self.render_commit(self.good)?;
         let (before, bad_read) = self.render_commit(self.bad)?;
         let looked_at = good_read.paths().chain(bad_read.paths());
@@ -140,6 +144,39 @@ impl Revert<'_> {
         let commits: Vec<Revision> = commits.into_iter().map(Revision::commit).collect();
         self.repository.fetch(&commits)?;
         Ok(())
+    }
+
+    /// Sees to it that `newer` has `older` in its history.
+    fn follows(&self, older: &str, newer: &str) -> Result<(), Error> {
+        if self.past(older, || self.repository.is_ancestor(older, newer))? {
+            return Ok(());
+        }
+        Err(Error::Unrelated {
+            older: older.to_owned(),
+            newer: newer.to_owned(),
+        })
+    }
+
+    /// Asks something about the history since `older`, and fetches more and more of that as long as
+    /// there is no answer: after a restart only the newest commit is here.
+    fn past<T>(
+        &self,
+        older: &str,
+        ask: impl Fn() -> git::Result<Option<T>>,
+    ) -> Result<T, Error> {
+        let mut answer = ask()?;
+        for depth in git::limits::DEPTHS {
+            if answer.is_some() {
+                break;
+            }
+            let head = Revision::commit(self.head);
+            self.repository.fetch_past(&head, depth)?;
+            answer = ask()?;
+        }
+        answer.ok_or_else(|| Error::HistoryUnknown {
+            older: older.to_owned(),
+            head: self.head.to_owned(),
+        })
     }
 
     /// The commits after the good one that changed what is put back; the bad one where the history
