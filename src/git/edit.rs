@@ -194,7 +194,10 @@ impl<'a> Trees<'a> {
             return Ok(Arc::clone(known));
         }
         let mut buffer = Vec::new();
-        self.bytes(id, Kind::Tree, limits::MAX_DIRECTORY_BYTES, &mut buffer)?;
+        match self.fresh.get(&id) {
+            Some(made) => buffer.clone_from(made),
+            None => self.bytes(id, Kind::Tree, limits::MAX_DIRECTORY_BYTES, &mut buffer)?,
+        }
         let tree = TreeRef::from_bytes(&buffer, Hash::Sha1)
             .map_err(|error| self.broken(Cause::of(&error)))?;
         let tree = Arc::new(Tree::from(tree));
@@ -228,9 +231,10 @@ impl<'a> Trees<'a> {
                 what: "what would be written (revert by hand)",
                 limit: limit as u64,
             },
-            Failure::Missing => self.broken(Cause::new(&format!("object {id} is missing"))),
+            // Whoever asked for it may have been mistaken: that is no reason to clone anew.
+            Failure::Missing => self.unreadable(Cause::new(&format!("object {id} is missing"))),
             Failure::WrongKind(found) => {
-                self.broken(Cause::new(&format!("object {id} is a {found}")))
+                self.unreadable(Cause::new(&format!("object {id} is a {found}")))
             }
             Failure::Broken(cause) => self.broken(cause),
         })
@@ -238,6 +242,10 @@ impl<'a> Trees<'a> {
 
     fn broken(&self, cause: Cause) -> Error {
         self.objects.note_damage();
+        self.unreadable(cause)
+    }
+
+    fn unreadable(&self, cause: Cause) -> Error {
         Error::Cache {
             doing: "reading",
             remote: self.remote.to_owned(),

@@ -61,6 +61,7 @@ pub use draft::{Author, Draft};
 pub use edit::FileId;
 pub use error::{Cause, Error, Result};
 pub use fetched::{Advance, AdvanceKind, Fetched, Synced};
+pub use history::Changes;
 pub use past::LineOrigin;
 pub use repository::Repository;
 pub use revision::Revision;

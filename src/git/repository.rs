@@ -204,6 +204,13 @@ impl Repository {
         objects.is_ancestor(&objects.reader(), self.id(ancestor)?, self.id(commit)?)
     }
 
+    /// `commit` and its ancestors, as far as they were fetched.
+    pub(super) fn past_of(&self, commit: &str) -> Result<BTreeSet<ObjectId>> {
+        let holder = self.holder()?;
+        let objects = holder.objects();
+        objects.past(&objects.reader(), self.id(commit)?)
+    }
+
     pub(super) fn credential(&self) -> Credential {
         locked(&self.0.credential).clone()
     }

@@ -15,6 +15,9 @@ pub enum Conflict {
     /// It came since where a file has to be that comes back.
     #[error("`{0}` would be lost")]
     Lost(String),
+    /// It is a submodule in one of the commits: what is in that is not here.
+    #[error("`{0}` is a submodule, or was one")]
+    Submodule(String),
 }
 
 /// What makes of the files in `head` those in `good`, where `bad` had made something else of them:
