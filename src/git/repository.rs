@@ -374,5 +374,10 @@ fn may_be_stale(error: &Error) -> bool {
             | Error::Cache { .. }
             | Error::CredentialInvalid { .. }
             | Error::KnownHostsMissing { .. }
+            // Answers, from a server that works: hooks do not run twice for one push.
+            | Error::BranchMoved { .. }
+            | Error::PushDenied { .. }
+            | Error::PushRefused { .. }
+            | Error::WouldBeLost { .. }
     )
 }

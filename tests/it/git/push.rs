@@ -344,8 +344,11 @@ fn a_refusal_is_told_in_the_servers_words() {
         "pre-receive",
         "echo 'main is frozen until Monday, hunter22' >&2; exit 1",
     );
+    let pushes = server.counters().receive_packs;
     let error = repository.push(&draft, MAIN, false).unwrap_err();
     assert_eq!(error.reason(), "PushRefused");
+    // Nobody's hooks run twice for it.
+    assert_eq!(server.counters().receive_packs, pushes + 1);
     let text = error.to_string();
     for part in [
         "`main`",
