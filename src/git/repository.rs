@@ -253,6 +253,21 @@ impl Repository {
         }
     }
 
+    /// Runs `act` over a connection that is made for it: what takes long there, such as somebody's
+    /// hook, keeps no poll waiting.
+    pub(super) fn talk_apart<T>(&self, act: impl FnOnce(&mut Line<'_>) -> Result<T>) -> Result<T> {
+        let mut connections = Connections::default();
+        let credential = self.credential();
+        connections.serve(&credential);
+        let inner = &self.0;
+        act(&mut Line::new(
+            &inner.remote,
+            &credential,
+            &inner.clients,
+            &mut connections,
+        ))
+    }
+
     fn transfer<'a, 'b>(&'a self, line: &'a mut Line<'b>) -> Transfer<'a, 'b> {
         Transfer {
             clone: &self.0.clone,
