@@ -39,6 +39,7 @@ mod past;
 mod push;
 mod range;
 mod receive;
+mod report;
 mod repository;
 mod revision;
 mod scheme;
