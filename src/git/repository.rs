@@ -24,12 +24,16 @@ use super::tree::{CommitFiles, Holder};
 use super::url::RemoteUrl;
 use crate::tree::Tree;
 
-/// A repository. Cheap to clone: all clones are the same one.
+/// A repository. Cheap to clone: all clones are the same one, though each may commit as another.
 ///
 /// Everything here blocks; in async code it belongs on a thread of its own. Polls and fetches of
 /// one repository wait for each other, reads wait for nobody.
 #[derive(Debug, Clone)]
-pub struct Repository(Arc<Inner>);
+pub struct Repository(
+    Arc<Inner>,
+    /// What commits are made with: who shares the cache need not share that.
+    Arc<Credential>,
+);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,7 +56,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Repository {
     pub(super) fn new(remote: RemoteUrl, directory: PathBuf, clients: Arc<Clients>) -> Self {
         let shown = remote.to_string();
-        Self(Arc::new(Inner {
+        let inner = Inner {
             clone: Generations::new(directory, &shown),
             remote,
             shown,
@@ -60,11 +64,22 @@ impl Repository {
             credential: Mutex::default(),
             connections: Mutex::default(),
             local: Mutex::default(),
-        }))
+        };
+        Self(Arc::new(inner), Arc::default())
     }
 
     pub(super) fn set_credential(&self, credential: &Credential) {
-        *locked(&self.0.credential) = credential.clone();
+        *locked(&self.0.credential) = credential.access();
+    }
+
+    /// The same one, for whoever commits with this credential.
+    pub(super) fn committing_by(&self, credential: &Credential) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(credential.clone()))
+    }
+
+    /// What commits are made with.
+    pub(super) fn committing(&self) -> &Credential {
+        &self.1
     }
 
     /// Whether anyone but the cache has it.

@@ -166,6 +166,16 @@ fn signed_with_an_ssh_key_and_found_good_by_git() {
         error.contains("sshSigningKey") && !error.contains("junk"),
         "{error}"
     );
+    // A name that cannot be read keeps nobody from reading.
+    let credential = Credential::ssh(server.private_key(), server.known_hosts());
+    let credential = credential.without_committer("`committer` is a typing mistake");
+    let repository = bench.open(&server.url("shop.git"), &credential);
+    assert_eq!(sync(&repository, "main").unwrap().0, head);
+    assert_eq!(repository.committer(), None);
+    let error = repository.draft(&head.commit, &nothing, &author(), &author(), "x");
+    let error = error.unwrap_err();
+    assert_eq!(error.reason(), "CredentialInvalid");
+    assert!(error.to_string().contains("typing mistake"), "{error}");
 }
 
 #[test]
