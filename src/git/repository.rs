@@ -115,6 +115,18 @@ impl Repository {
         })
     }
 
+    /// The reference that `name` stands for in a directory of this machine, where it stands for
+    /// another one: `refs/remotes/origin/HEAD` for the default branch of what was cloned.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn followed(&self, name: &str) -> Result<Option<String>> {
+        if !self.is_local() {
+            return Ok(None);
+        }
+        Ok(self.open_local()?.followed(name))
+    }
+
     /// Polls, and fetches what is new, over one connection. Afterwards the files of every
     /// revision in the answer can be read.
     ///
