@@ -20,7 +20,8 @@ pub struct Rollback {
     /// How long an object that the revision changed may be Degraded before that counts. Default 10s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace: Option<String>,
-    /// What is written to Git when a revision was rolled back: `Revert` pushes a commit to the
+    /// What is written to Git when a revision was rolled back, and the one before is Healthy again:
+    /// `Revert` pushes a commit to the
     /// tracked branch that takes it back; `Branch` pushes that commit to a branch of its own,
     /// `towline/revert-<commit>`, for a pull request; `None` leaves Git to people. The commit puts
     /// the files back that this Application reads, and is pushed with the credentials that the
@@ -96,6 +97,9 @@ pub struct WrittenBack {
     pub branch: String,
     /// The commit that it takes back.
     pub reverts: String,
+    /// When that was gone back from: when it comes again and fails again, it is taken back again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Time>,
 }
 
 /// A revision that has to prove itself.
