@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{WriteBack, WrittenBack};
 use crate::error::Fault as _;
-use crate::git::{Author, Repository, Revision, TargetRevision};
+use crate::git::{self, Author, Repository, Revision, TargetRevision};
 use crate::render;
-use crate::revert::{Error, Revert, Words, branch};
+use crate::revert::{Error, Prepared, Revert, Words, branch};
 
 /// What became of a revert.
 enum Put {
@@ -95,20 +95,7 @@ impl Job {
 
     /// Puts the revert on top of `head`.
     fn put(&self, head: &str, reference: &str, is_new: bool) -> Result<Put, Error> {
-        let revert = Revert {
-            repository: &self.repository,
-            head,
-            bad: &self.bad,
-            good: self.good()?,
-            path: &self.path,
-            options: &self.options,
-            namespace: &self.namespace,
-            author: &self.by,
-            committer: &self.by,
-            words: &self.words,
-            spares_own: true,
-        };
-        let Some(prepared) = revert.prepare(Some(&self.digest))? else {
+        let Some(prepared) = self.prepare(head)? else {
             return Ok(Put::Needless);
         };
         if self.stop.load(Ordering::SeqCst) {
@@ -118,15 +105,43 @@ impl Job {
         Ok(Put::Pushed(prepared.draft.id()))
     }
 
-    /// The commit to go back to: of those that rendered to the same the newest that the bad one
-    /// comes after. After a force push that need not be the one that was healthy last.
-    fn good(&self) -> Result<&str, Error> {
+    /// Makes the commit that goes back to one of those that rendered to the same: the newest that
+    /// the bad one comes after. After a force push that need not be the one that was healthy last,
+    /// which may not even be there any more.
+    fn prepare(&self, head: &str) -> Result<Option<Prepared>, Error> {
+        let mut candidates = Vec::new();
         for good in &self.good {
-            if self.repository.is_ancestor(good, &self.bad)? == Some(true) {
-                return Ok(good);
+            let is_known = self.repository.is_ancestor(good, &self.bad)? == Some(true);
+            candidates.push((!is_known, good));
+        }
+        // Those that are known to lead there first.
+        candidates.sort_by_key(|(is_doubtful, _)| *is_doubtful);
+        let mut first = None;
+        for (_, good) in candidates {
+            let revert = Revert {
+                repository: &self.repository,
+                head,
+                bad: &self.bad,
+                good,
+                path: &self.path,
+                options: &self.options,
+                namespace: &self.namespace,
+                author: &self.by,
+                committer: &self.by,
+                words: &self.words,
+                spares_own: true,
+            };
+            match revert.prepare(Some(&self.digest)) {
+                Err(
+                    error @ (Error::Unrelated { .. }
+                    | Error::Git(git::Error::RevisionNotFound { .. })),
+                ) => {
+                    first.get_or_insert(error);
+                }
+                prepared => return prepared,
             }
         }
-        Ok(self.good.first().map_or("", String::as_str))
+        Err(first.unwrap_or_else(|| self.different()))
     }
 
     fn different(&self) -> Error {
