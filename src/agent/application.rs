@@ -233,6 +233,7 @@ impl Application {
         let mut secrets = self.shared.credentials.of(&self.request().namespace);
         loop {
             if self.request().gone {
+                self.write_back.withdraw();
                 self.forget().await;
                 break;
             }
@@ -243,6 +244,7 @@ impl Application {
                 // Nothing of the living is due any more; the deletion sets its own retry.
                 self.timers = Timers::default();
                 self.pods = PodWatches::default();
+                self.write_back.withdraw();
                 let ended = Deletion::of(&mut self).await;
                 if ended {
                     break;
@@ -263,7 +265,9 @@ impl Application {
                 () = stirred(&mut self.standings, &own) => {}
                 () = polled(self.source.as_mut().map(|(_, subscription)| subscription)) => {}
                 () = self.last_good.saved() => self.note_saved(told),
-                ended = self.write_back.ended() => self.note_written(ended),
+                ended = self.write_back.ended() => {
+                    self.note_written(ended, jiff::Timestamp::now().as_second());
+                }
                 () = self.mailbox.filled() => tokio::time::sleep(COALESCE).await,
                 () = tokio::time::sleep_until(at) => {}
             }
@@ -324,6 +328,8 @@ impl Application {
         self.ask_refresh(&request);
         self.take_retry();
         self.wait_for_resume(&request);
+        // Before the passes, which take their time.
+        self.reconsider(jiff::Timestamp::now().as_second());
         if self.blocked.is_some() && request.refresh.is_some() {
             // There is nothing to poll: whoever waits for the echo is told why in the status.
             self.handled.refresh.clone_from(&request.refresh);
@@ -386,7 +392,7 @@ impl Application {
         if keep {
             self.keep_last_good();
         }
-        self.write_back(&policy);
+        self.write_back(&policy, jiff::Timestamp::now().as_second());
     }
 
     /// Passes until nothing is left to do at once; then the status.

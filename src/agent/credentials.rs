@@ -211,8 +211,12 @@ impl RepositorySecret {
             credential = credential.with_signing_key(key.as_str());
         }
         if let Some(text) = self.fields.get("committer") {
-            let who = person(text).ok_or("`committer` is not `NAME <MAIL>`")?;
-            credential = credential.with_committer(who.0, who.1);
+            // What only reads is not kept waiting by it.
+            credential = match person(text) {
+                Some((name, mail)) => credential.with_committer(name, mail),
+                None => credential
+                    .without_committer("`committer` of the repository Secret is not `NAME <MAIL>`"),
+            };
         }
         Ok(credential)
     }
@@ -314,6 +318,19 @@ mod tests {
         ] {
             assert_eq!(person(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_typing_mistake_in_who_commits_keeps_nobody_from_reading() {
+        let url = ("url", "https://git.example.com/a");
+        let fields = [url, ("password", "one"), ("committer", "Ann")];
+        let secrets = [secret("one", "repository", &fields)].into();
+        let found = credential(&secrets, "https://git.example.com/a").expect("usable");
+        let why = "`committer` of the repository Secret is not `NAME <MAIL>`";
+        assert_eq!(
+            found,
+            Credential::basic("git", "one").without_committer(why)
+        );
     }
 
     #[test]

@@ -2,31 +2,44 @@
 //! pass waits. What is to be written follows from the status, so that a restart between the rollback
 //! and the push loses nothing; what was written stands there too, so that nothing is written twice.
 
-use std::collections::BTreeSet;
+mod job;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::application::Application;
-use crate::api::{Policy, WriteBack, WrittenBack};
-use crate::error::{Class, Fault as _};
-use crate::git::{Author, Repository, Revision, TargetRevision};
-use crate::render;
-use crate::revert::{Error, Revert, Words, branch, cause, committer};
+use super::rollback::is_well;
+use crate::api::{HistoryEntry, Policy, RevisionId, WriteBack, WrittenBack};
+use crate::error::Class;
+use crate::plan::Report;
+use crate::revert::{Error, Words, branch, cause, committer};
 use crate::status::Problem;
+use job::Job;
 
 /// The wait after the first attempt that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest one. A hook or a protected branch is there for a while.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+/// Reasons that only another commit or another spec ends, and those are looked at when they come.
+const SETTLED: [&str; 4] = [
+    "RevertConflict",
+    "RevertImpossible",
+    "RevertUnrelated",
+    "SourcePinned",
+];
 /// How often in a row somebody else is faster before that is told.
 const TOLD_RACES: u32 = 3;
 
 /// How far a rollback is written back.
 #[derive(Default)]
 pub(super) struct WritingBack {
-    task: Option<JoinHandle<Result<WrittenBack, Error>>>,
+    task: Option<JoinHandle<Result<Option<WrittenBack>, Error>>>,
+    /// Set when what the task is about to push is not wanted any more.
+    stop: Arc<AtomicBool>,
     /// What was tried last: a change of it is tried at once.
     tried: Option<Attempt>,
     failures: u32,
@@ -43,26 +56,22 @@ struct Attempt {
     source: super::application::SourceKey,
 }
 
-/// Everything that an attempt needs, away from the Application.
-struct Job {
-    repository: Repository,
-    mode: WriteBack,
-    head: Revision,
-    /// As the Application has it.
-    target: String,
-    bad: String,
-    good: String,
-    digest: String,
-    path: String,
-    options: render::Options,
-    namespace: String,
-    words: Words,
-    by: Author,
+/// A task of blocking code cannot be ended, only told.
+impl Drop for WritingBack {
+    fn drop(&mut self) {
+        self.withdraw();
+    }
 }
 
 impl WritingBack {
-    /// Waits for the attempt that is on its way; for ever when there is none.
-    pub(super) async fn ended(&mut self) -> Result<WrittenBack, Problem> {
+    /// Nothing more is pushed by the attempt that is on its way, and what it says does not count.
+    pub(super) fn withdraw(&self) {
+        self.stop.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits for the attempt that is on its way; for ever when there is none. None where it was
+    /// withdrawn.
+    pub(super) async fn ended(&mut self) -> Result<Option<WrittenBack>, Problem> {
         let Some(task) = &mut self.task else {
             return std::future::pending().await;
         };
@@ -80,12 +89,27 @@ impl WritingBack {
 }
 
 impl Application {
-    /// Begins to write back what was rolled back, if it should be and is not yet.
-    pub(super) fn write_back(&mut self, policy: &Policy) {
-        if self.write_back.task.is_some() {
-            return;
+    /// Takes an attempt back that is on its way and no longer what is wanted: somebody asked for
+    /// another one, suspended the Application, or the source or its newest commit is another one.
+    pub(super) fn reconsider(&self, now: i64) {
+        let is_wanted = || self.has_helped() && self.is_still_wanted(now);
+        if self.write_back.task.is_some() && !is_wanted() {
+            self.write_back.withdraw();
         }
-        let wanted = self.to_write(policy);
+    }
+
+    fn is_still_wanted(&self, now: i64) -> bool {
+        let policy = self.prepared.as_ref().map(|(policy, _)| policy);
+        let wanted = policy.and_then(|policy| self.to_write(policy, now));
+        wanted.map(|(attempt, _)| attempt) == self.write_back.tried
+    }
+
+    /// Begins to write back what was rolled back, if it should be and is not yet.
+    pub(super) fn write_back(&mut self, policy: &Policy, now: i64) {
+        if self.write_back.task.is_some() {
+            return self.reconsider(now);
+        }
+        let wanted = self.to_write(policy, now);
         let waits = wanted.as_ref().is_some_and(|(attempt, _)| {
             let is_due = |at: Instant| at <= Instant::now();
             self.write_back.tried.as_ref() == Some(attempt)
@@ -95,7 +119,12 @@ impl Application {
             return;
         }
         self.timers.write_back = None;
-        let Some((attempt, job)) = wanted else {
+        // Where going back does not help either, it was something else: no commit is to blame. What
+        // was told before stays told.
+        if wanted.is_some() && !self.has_helped() {
+            return;
+        }
+        let Some((attempt, mut job)) = wanted else {
             self.write_back.tried = None;
             if self.write_back.problem.take().is_some() {
                 self.timers.publish.get_or_insert_with(Instant::now);
@@ -106,12 +135,16 @@ impl Application {
             self.write_back.failures = 0;
             self.write_back.tried = Some(attempt);
         }
+        // One of its own: the attempt before may still be looking at the old one.
+        job.stop = Arc::default();
+        self.write_back.stop = Arc::clone(&job.stop);
         self.write_back.task = Some(tokio::task::spawn_blocking(move || job.run()));
     }
 
     /// What is to be written; none when nothing was rolled back, or it is written.
-    fn to_write(&self, policy: &Policy) -> Option<(Attempt, Job)> {
+    fn to_write(&self, policy: &Policy, now: i64) -> Option<(Attempt, Job)> {
         let mode = policy.rollback?.write_back;
+        let is_suspended = self.requests.borrow().is_suspended(now);
         let rolled_back = self.rollback.rolled_back.as_ref()?;
         let known = self.rollback.quarantined(&rolled_back.digest)?;
         let good = self.rollback.good.as_ref()?;
@@ -119,7 +152,7 @@ impl Application {
         let resolved = self.source_state().resolved?;
         // The newest commit is looked at before anything is put on top of it.
         let is_seen = resolved.revision.commit == rolled_back.revision;
-        if mode == WriteBack::None || !is_seen {
+        if mode == WriteBack::None || !is_seen || is_suspended {
             return None;
         }
         let place = match mode {
@@ -127,7 +160,13 @@ impl Application {
             _ => resolved.revision.name.clone(),
         };
         let written = self.rollback.written_back.as_ref();
-        if written.is_some_and(|w| w.reverts == known.revision && w.branch == place) {
+        // Of this time: who brings the revision back after that has it written back again.
+        let is_it = |written: &WrittenBack| {
+            written.reverts == known.revision
+                && written.branch == place
+                && written.quarantined.as_ref() == Some(&known.at)
+        };
+        if written.is_some_and(is_it) {
             return None;
         }
         let spec = self.request().spec.ok()?;
@@ -143,7 +182,8 @@ impl Application {
             head: resolved.revision.clone(),
             target: key.target.clone(),
             bad: known.revision.clone(),
-            good: good.revision.clone(),
+            quarantined: known.at.clone(),
+            good: self.commits_of(good),
             digest: good.digest.clone(),
             path: spec.source.path.clone().unwrap_or_default(),
             options: super::render_options(spec.source.directory.as_ref()),
@@ -157,15 +197,40 @@ impl Application {
             // again.
             by: committer(&repository, known.at.0.as_second()),
             repository,
+            stop: Arc::clone(&self.write_back.stop),
         };
         Some((attempt, job))
     }
 
+    /// The commits that rendered to `good`, as far as they are known, the newest first.
+    fn commits_of(&self, good: &RevisionId) -> Vec<String> {
+        let is_it =
+            |entry: &&HistoryEntry| entry.digest == good.digest && entry.revision != good.revision;
+        let before = self.history.iter().filter(is_it);
+        let before = before.map(|entry| entry.revision.clone());
+        [good.revision.clone()].into_iter().chain(before).collect()
+    }
+
+    /// Whether all of the good revision is there again, and Healthy.
+    fn has_helped(&self) -> bool {
+        let good = self.rollback.good.as_ref().map(|good| &good.digest);
+        let goal = self.goal.as_ref().map(|goal| &goal.desired.digest);
+        let is_whole = |report: &Report| report.out_of_sync == 0;
+        good.is_some()
+            && goal == good
+            && self.applied_digest.as_ref() == good
+            && self.report.as_ref().is_some_and(is_whole)
+            && self.worst().is_none_or(|(_, health)| is_well(&health))
+    }
+
     /// Takes in how an attempt ended.
-    pub(super) fn note_written(&mut self, ended: Result<WrittenBack, Problem>) {
+    pub(super) fn note_written(&mut self, ended: Result<Option<WrittenBack>, Problem>, now: i64) {
         let name = &self.owner.name;
         match ended {
-            Ok(written) => {
+            // What is in Git is there, whatever somebody wants by now: it is not written again.
+            Ok(None) => return,
+            Err(_) if !self.is_still_wanted(now) => return,
+            Ok(Some(written)) => {
                 tracing::info!(
                     application = name,
                     commit = written.commit,
@@ -193,6 +258,7 @@ impl Application {
                 );
                 let wait = match problem.class {
                     Class::Wait(wait) => wait,
+                    _ if SETTLED.contains(&problem.reason.as_str()) => MAX_WAIT,
                     _ => FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.write_back.failures)),
                 };
                 self.write_back.failures += 1;
@@ -210,95 +276,5 @@ impl Application {
             }
         }
         self.timers.publish = Some(Instant::now());
-    }
-}
-
-impl Job {
-    /// Makes the commit, checks it, and pushes it.
-    fn run(&self) -> Result<WrittenBack, Error> {
-        match self.mode {
-            WriteBack::Branch => self.to_own_branch(),
-            _ => self.to_tracked_branch(),
-        }
-    }
-
-    fn to_tracked_branch(&self) -> Result<WrittenBack, Error> {
-        if !self.head.reference.starts_with("refs/heads/") {
-            return Err(Error::Pinned {
-                revision: self.target.clone(),
-                what: pinned(&self.head),
-            });
-        }
-        let (head, reference) = (&self.head.commit, &self.head.reference);
-        let commit = self.put(head, reference, false)?;
-        // The newest commit has the files of the good one, and does not render to the same.
-        let commit = commit.ok_or_else(|| Error::Different {
-            good: self.good.clone(),
-        })?;
-        Ok(self.written(&commit, reference))
-    }
-
-    /// A branch that is there is taken as it is, or gets one more commit, where another Application
-    /// began it.
-    fn to_own_branch(&self) -> Result<WrittenBack, Error> {
-        let reference = format!("refs/heads/{}", branch(&self.bad));
-        let target = TargetRevision::parse(&reference)?;
-        let mut synced = self
-            .repository
-            .poll_and_fetch(&BTreeSet::from([target.clone()]))?;
-        let (base, put) = match synced.revisions.remove(&target) {
-            Some(Ok(there)) => match self.put(&there.commit, &reference, false) {
-                // Somebody went on with it.
-                Err(Error::Conflict { .. }) => (there.commit, Ok(None)),
-                put => (there.commit, put),
-            },
-            Some(Err(error)) if error.reason() != "BranchNotFound" => return Err(error.into()),
-            _ => {
-                let head = self.head.commit.clone();
-                let put = self.put(&head, &reference, true);
-                (head, put)
-            }
-        };
-        Ok(self.written(&put?.unwrap_or(base), &reference))
-    }
-
-    /// Puts the revert on top of `head` and returns it; none if `head` needs none.
-    fn put(&self, head: &str, reference: &str, is_new: bool) -> Result<Option<String>, Error> {
-        let revert = Revert {
-            repository: &self.repository,
-            head,
-            bad: &self.bad,
-            good: &self.good,
-            path: &self.path,
-            options: &self.options,
-            namespace: &self.namespace,
-            author: &self.by,
-            committer: &self.by,
-            words: &self.words,
-            spares_own: true,
-        };
-        let Some(prepared) = revert.prepare(Some(&self.digest))? else {
-            return Ok(None);
-        };
-        self.repository.push(&prepared.draft, reference, is_new)?;
-        Ok(Some(prepared.draft.id()))
-    }
-
-    fn written(&self, commit: &str, reference: &str) -> WrittenBack {
-        let branch = reference.strip_prefix("refs/heads/");
-        WrittenBack {
-            commit: commit.to_owned(),
-            branch: branch.unwrap_or(reference).to_owned(),
-            reverts: self.bad.clone(),
-        }
-    }
-}
-
-/// What a revision is that is no branch.
-fn pinned(revision: &Revision) -> &'static str {
-    match revision.reference.as_str() {
-        "" => "a commit",
-        name if name.starts_with("refs/tags/") => "a tag, or a range of tags",
-        _ => "no branch",
     }
 }

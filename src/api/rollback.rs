@@ -31,11 +31,11 @@ pub struct Rollback {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub failure_threshold: Option<i64>,
-    /// What is written to Git when a revision was rolled back: `Revert` pushes a commit to the
-    /// tracked branch that takes it back; `Branch` pushes that commit to a branch of its own,
-    /// `towline/revert-<commit>`, for a pull request; `None` leaves Git to people. The commit puts
-    /// the files back that this Application reads, and is pushed with the credentials that the
-    /// repository is read with. Default `None`.
+    /// What is written to Git when a revision was rolled back, and the one before is Healthy again:
+    /// `Revert` pushes a commit to the tracked branch that takes it back; `Branch` pushes that commit
+    /// to a branch of its own, `towline/revert-<commit>`, for a pull request; `None` leaves Git to
+    /// people. The commit puts the files back that this Application reads, and is pushed with the
+    /// credentials that the repository is read with. Default `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_back: Option<WriteBack>,
 }
@@ -121,6 +121,9 @@ pub struct WrittenBack {
     pub branch: String,
     /// The commit that it takes back.
     pub reverts: String,
+    /// When that was gone back from: when it comes again and fails again, it is taken back again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<Time>,
 }
 
 /// A revision that has to prove itself.

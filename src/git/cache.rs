@@ -88,7 +88,7 @@ impl Cache {
         });
         entry.used = Instant::now();
         entry.repository.set_credential(credential);
-        Ok(entry.repository.clone())
+        Ok(entry.repository.committing_by(credential))
     }
 
     /// Forgets the repositories that nobody holds and that were last asked for longer than `idle`
@@ -131,7 +131,8 @@ fn key(remote: &RemoteUrl, credential: &Credential) -> String {
     hash.update("towline git cache 1\0");
     hash.update(remote.to_string());
     hash.update("\0");
-    hash.update(credential.fingerprint());
+    // Who signs something else reads the same.
+    hash.update(credential.access().fingerprint());
     let mut key = hex::encode(hash.finalize());
     key.truncate(KEY_DIGITS);
     key

@@ -17,8 +17,8 @@ pub struct Credential {
     pub(super) ca: Option<String>,
     /// What commits are signed with.
     pub(super) signing_key: Option<String>,
-    /// Who commits, by name and mail address.
-    pub(super) committer: Option<(String, String)>,
+    /// Who commits, by name and mail address; or why that cannot be told.
+    pub(super) committer: Option<std::result::Result<(String, String), &'static str>>,
     identity: Option<String>,
 }
 
@@ -86,8 +86,24 @@ impl Credential {
     /// The same, committing under this name and mail address.
     #[must_use]
     pub fn with_committer(mut self, name: impl Into<String>, email: impl Into<String>) -> Self {
-        self.committer = Some((name.into(), email.into()));
+        self.committer = Some(Ok((name.into(), email.into())));
         self
+    }
+
+    /// The same, with nobody to commit as, and `why`: what only reads need not care.
+    #[must_use]
+    pub fn without_committer(mut self, why: &'static str) -> Self {
+        self.committer = Some(Err(why));
+        self
+    }
+
+    /// What lets us in, without what commits are made with.
+    pub(super) fn access(&self) -> Self {
+        Self {
+            signing_key: None,
+            committer: None,
+            ..self.clone()
+        }
     }
 
     /// The same, known by `identity`, such as the namespace and name of the Secret it is from:
@@ -124,7 +140,8 @@ impl Credential {
         })
     }
 
-    /// What tells this credential's cache from others': its identity, else a hash of it all.
+    /// What tells this credential from others: its identity, else a hash of it all. Without what
+    /// commits are made with ([`Credential::access`]) it tells what is fetched with it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
@@ -163,9 +180,13 @@ impl Credential {
         if let Some(key) = &self.signing_key {
             add(key);
         }
-        if let Some((name, email)) = &self.committer {
-            add(name);
-            add(email);
+        match &self.committer {
+            Some(Ok((name, email))) => {
+                add(name);
+                add(email);
+            }
+            Some(Err(why)) => add(why),
+            None => {}
         }
         hex::encode(hash.finalize())
     }
@@ -230,6 +251,20 @@ mod tests {
         }
         let scrubbed = Credential::bearer("hunter22").scrub("bad token hunter22");
         assert_eq!(scrubbed, "bad token ***");
+    }
+
+    #[test]
+    fn what_commits_are_made_with_makes_no_other_cache() {
+        let plain = Credential::basic("a", "b");
+        for other in [
+            plain.clone().with_signing_key("key"),
+            plain.clone().with_committer("Ann", "ann@example.com"),
+            plain.clone().without_committer("a typing mistake"),
+        ] {
+            assert_ne!(other.fingerprint(), plain.fingerprint());
+            assert_eq!(other.access().fingerprint(), plain.fingerprint());
+            assert_eq!(other.access(), plain);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use gix_hash::ObjectId;
 use gix_object::Kind;
 
 use super::edit::{FileId, Trees};
-use super::error::Result;
+use super::error::{Error, Result};
 use super::limits;
 use super::packing::Item;
 use super::repository::Repository;
@@ -82,14 +82,15 @@ impl Repository {
     /// Who commits to it: name and mail address, where its credentials have them.
     #[must_use]
     pub fn committer(&self) -> Option<(String, String)> {
-        self.credential().committer
+        self.committing().committer.clone()?.ok()
     }
 
     /// A commit on top of `parent`, which must have been fetched, in which each of these paths has
     /// the file given, or none. Signed, where the credentials have a key for that.
     ///
     /// # Errors
-    /// As for [`Repository::tree`]; [`super::Error::CredentialInvalid`] when that key cannot be used.
+    /// As for [`Repository::tree`]; [`Error::CredentialInvalid`] when that key, or who commits by the
+    /// credentials, cannot be used.
     pub fn draft(
         &self,
         parent: &str,
@@ -98,6 +99,12 @@ impl Repository {
         committer: &Author,
         message: &str,
     ) -> Result<Draft> {
+        if let Some(Err(why)) = self.committing().committer {
+            return Err(Error::CredentialInvalid {
+                remote: self.shown().to_owned(),
+                why: why.to_owned(),
+            });
+        }
         let holder = self.holder()?;
         let before = self.root(holder.objects(), parent)?;
         let mut trees = Trees::new(holder.objects(), self.shown());
@@ -105,8 +112,8 @@ impl Repository {
         let root = trees.edit(before, &listed)?;
         let parent = self.id(parent)?;
         let mut commit = text(root, parent, author, committer, message);
-        if let Some(key) = self.credential().signing_key {
-            commit = signed(&commit, &key, self.shown())?;
+        if let Some(key) = &self.committing().signing_key {
+            commit = signed(&commit, key, self.shown())?;
         }
         Ok(Draft {
             id: trees.hash(Kind::Commit, commit.as_bytes())?,
@@ -122,7 +129,7 @@ impl Repository {
     /// The files of a commit that is not written anywhere yet.
     ///
     /// # Errors
-    /// [`super::Error::Cache`] if the cache is broken.
+    /// [`Error::Cache`] if the cache is broken.
     pub fn draft_tree(&self, draft: &Draft) -> Result<Tree> {
         let files = CommitFiles::new(draft.id(), draft.root, self.holder()?);
         Ok(Tree::new(files.with_fresh(Arc::clone(&draft.trees))))

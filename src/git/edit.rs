@@ -19,6 +19,14 @@ pub struct FileId {
     pub(super) id: ObjectId,
 }
 
+impl FileId {
+    /// Whether it is a submodule: a commit of another repository, which is not here.
+    #[must_use]
+    pub fn is_submodule(&self) -> bool {
+        self.mode.is_commit()
+    }
+}
+
 /// What becomes of one path: the file that is to be there, or none.
 type Edit<'a> = (&'a str, Option<FileId>);
 
@@ -105,7 +113,8 @@ impl<'a> Trees<'a> {
         for (name, edits) in below {
             let known = entries.get(name.as_bytes());
             let sub = known.filter(|entry| entry.mode.is_tree()).map(|e| e.oid);
-            match self.edited(sub, &edits)? {
+            let edited = self.edited(sub, &edits).map_err(|error| error.below(name));
+            match edited? {
                 Some(id) => put(&mut entries, name, EntryKind::Tree.into(), id),
                 None if sub.is_some() => {
                     entries.remove(name.as_bytes());
@@ -116,6 +125,13 @@ impl<'a> Trees<'a> {
         }
         for (name, file) in here {
             if let Some(file) = file {
+                // What nobody asked to remove is somebody's, and nobody looked at it.
+                if let Some(there) = entries.get(name.as_bytes())
+                    && there.mode.is_tree()
+                {
+                    let below = self.first_file(there.oid)?;
+                    return Err(self.in_the_way(name, &below));
+                }
                 put(&mut entries, name, file.mode, file.id);
             }
         }
@@ -128,6 +144,33 @@ impl<'a> Trees<'a> {
         match base {
             Some(base) if entries == before.entries => Ok(Some(base)),
             _ => self.keep(entries).map(Some),
+        }
+    }
+
+    /// One of the files below a directory, to name it.
+    fn first_file(&mut self, root: ObjectId) -> Result<String> {
+        let mut path = String::new();
+        let mut at = root;
+        loop {
+            let tree = self.read(at)?;
+            let Some(entry) = tree.entries.first() else {
+                return Ok(path);
+            };
+            if !path.is_empty() {
+                path.push('/');
+            }
+            path.push_str(&entry.filename.to_string());
+            if !entry.mode.is_tree() {
+                return Ok(path);
+            }
+            at = entry.oid;
+        }
+    }
+
+    fn in_the_way(&self, name: &str, below: &str) -> Error {
+        Error::WouldBeLost {
+            remote: self.remote.to_owned(),
+            path: format!("{name}/{below}"),
         }
     }
 
@@ -151,7 +194,10 @@ impl<'a> Trees<'a> {
             return Ok(Arc::clone(known));
         }
         let mut buffer = Vec::new();
-        self.bytes(id, Kind::Tree, limits::MAX_DIRECTORY_BYTES, &mut buffer)?;
+        match self.fresh.get(&id) {
+            Some(made) => buffer.clone_from(made),
+            None => self.bytes(id, Kind::Tree, limits::MAX_DIRECTORY_BYTES, &mut buffer)?,
+        }
         let tree = TreeRef::from_bytes(&buffer, Hash::Sha1)
             .map_err(|error| self.broken(Cause::of(&error)))?;
         let tree = Arc::new(Tree::from(tree));
@@ -185,9 +231,10 @@ impl<'a> Trees<'a> {
                 what: "what would be written (revert by hand)",
                 limit: limit as u64,
             },
-            Failure::Missing => self.broken(Cause::new(&format!("object {id} is missing"))),
+            // Whoever asked for it may have been mistaken: that is no reason to clone anew.
+            Failure::Missing => self.unreadable(Cause::new(&format!("object {id} is missing"))),
             Failure::WrongKind(found) => {
-                self.broken(Cause::new(&format!("object {id} is a {found}")))
+                self.unreadable(Cause::new(&format!("object {id} is a {found}")))
             }
             Failure::Broken(cause) => self.broken(cause),
         })
@@ -195,6 +242,10 @@ impl<'a> Trees<'a> {
 
     fn broken(&self, cause: Cause) -> Error {
         self.objects.note_damage();
+        self.unreadable(cause)
+    }
+
+    fn unreadable(&self, cause: Cause) -> Error {
         Error::Cache {
             doing: "reading",
             remote: self.remote.to_owned(),

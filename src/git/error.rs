@@ -336,6 +336,14 @@ pub enum Error {
         /// What the server said.
         why: String,
     },
+    /// A file would go that nobody asked to remove.
+    #[error("composing a commit for `{remote}`: `{path}` would be lost")]
+    WouldBeLost {
+        /// The remote.
+        remote: String,
+        /// The file.
+        path: String,
+    },
     /// The cache directory cannot be used, or holds something broken.
     #[error("{doing} the Git cache of `{remote}`")]
     Cache {
@@ -347,6 +355,19 @@ pub enum Error {
         #[source]
         cause: Cause,
     },
+}
+
+impl Error {
+    /// The same, seen from the directory in which `name` is the one that it is about.
+    pub(super) fn below(self, name: &str) -> Self {
+        match self {
+            Self::WouldBeLost { remote, path } => Self::WouldBeLost {
+                remote,
+                path: format!("{name}/{path}"),
+            },
+            error => error,
+        }
+    }
 }
 
 impl Fault for Error {
@@ -389,6 +410,7 @@ impl Fault for Error {
             Self::BranchMoved { .. } => "BranchMoved",
             Self::PushDenied { .. } => "PushDenied",
             Self::PushRefused { .. } => "PushRefused",
+            Self::WouldBeLost { .. } => "RevertConflict",
             Self::Cache { .. } => "GitCacheFailed",
         }
     }

@@ -28,6 +28,10 @@ pub const MAX_HOOK_BYTES: usize = 4 << 10;
 /// Commits looked at to name those that a revert takes back.
 pub const MAX_REVERTED: usize = 1000;
 
+/// How many commits in a row are fetched of a past that is not here, one after the other until what
+/// is asked for is found: most often it is near.
+pub const DEPTHS: [u32; 2] = [50, 1000];
+
 /// Bytes of one directory (tree object): about half a million entries.
 pub const MAX_DIRECTORY_BYTES: usize = 32 << 20;
 

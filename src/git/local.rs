@@ -125,6 +125,15 @@ impl Local {
         &self.remote
     }
 
+    /// The reference that `name` stands for, where it stands for another one.
+    pub(super) fn followed(&self, name: &str) -> Option<String> {
+        let found = self.references().try_find(name).ok().flatten()?;
+        found
+            .target
+            .try_name()
+            .map(|name| name.as_bstr().to_string())
+    }
+
     pub(super) fn objects_directory(&self) -> PathBuf {
         self.common.join("objects")
     }

@@ -46,6 +46,14 @@ impl Local {
         if known.is_some_and(|known| known.target == Target::Object(new)) {
             return Ok(());
         }
+        // What has nothing to do with where the branch is stays so however often it is tried.
+        let there = |name: &str| references.try_find(name).ok().flatten().is_some();
+        let above = reference.match_indices('/').skip(2);
+        let mut above = above.filter_map(|(end, _)| reference.get(..end));
+        if let Some(other) = above.find(|name| there(name)) {
+            let why = format!("`{other}` is there, beside which Git cannot have it");
+            return Err(refused(why));
+        }
         let edit = RefEdit {
             change: Change::Update {
                 log: LogChange::default(),

@@ -235,6 +235,11 @@ impl Objects {
         Ok((walk.whole && walk.ends.is_subset(&past.seen)).then_some(false))
     }
 
+    /// `commit` and its ancestors, as far as they are here.
+    pub(super) fn past(&self, reader: &Reader, commit: ObjectId) -> Result<BTreeSet<ObjectId>> {
+        Ok(self.walk(reader, commit, None)?.seen)
+    }
+
     /// Walks from `start` into the past until `wanted` is found or what is here ends.
     fn walk(&self, reader: &Reader, start: ObjectId, wanted: Option<ObjectId>) -> Result<Walk> {
         let shallow = self.shallow()?;

@@ -42,6 +42,6 @@ impl Repository {
             new: draft.id,
             pack: &pack,
         };
-        self.talk(|line| line.push(&update))
+        self.talk_apart(|line| line.push(&update))
     }
 }

@@ -17,6 +17,7 @@ use super::credential::Credential;
 use super::error::{Cause, Error, Result};
 use super::faults::Watch;
 use super::limits;
+use super::report::{command, excludes, is_race, unframed};
 use super::text::shown;
 use super::wire::reason;
 
@@ -83,7 +84,7 @@ struct Talk<'a> {
 
 impl Talk<'_> {
     fn run(mut self) -> Result<()> {
-        let (capabilities, advertised) = self.greet()?;
+        let (capabilities, advertised, in_the_way) = self.greet()?;
         let update = self.update;
         if advertised == update.new {
             self.leave();
@@ -98,6 +99,11 @@ impl Talk<'_> {
             };
             return Err(self.moved(why));
         }
+        if let Some(other) = in_the_way.filter(|_| advertised.is_null()) {
+            self.leave();
+            let why = format!("`{other}` is there, beside which Git cannot have it");
+            return Err(self.refusal(why));
+        }
         if !capabilities.contains("report-status") {
             let (doing, remote) = self.watch.place();
             self.leave();
@@ -107,19 +113,19 @@ impl Talk<'_> {
                 what: "a server that does not say what became of a push",
             });
         }
-        let bands = capabilities.contains("side-band-64k");
-        let (report, words) = self.exchange(bands)?;
+        let (report, words) = self.exchange(&capabilities)?;
         self.judge(&report, &words)
     }
 
-    /// What the server can do, and what it has under the name.
-    fn greet(&mut self) -> Result<(Capabilities, ObjectId)> {
+    /// What the server can do, what it has under the name, and a branch that excludes it.
+    fn greet(&mut self) -> Result<(Capabilities, ObjectId, Option<String>)> {
         let failed = |error: &GixError| reason(self.watch, self.credential, error);
         let null = ObjectId::null(gix_hash::Kind::Sha1);
         let greeting = self.transport.handshake(Service::ReceivePack, &[]);
         let greeting = greeting.map_err(|error| failed(&GixError::from_error(error)))?;
         let capabilities = greeting.capabilities;
         let mut found = null;
+        let mut in_the_way = None;
         if let Some(mut references) = greeting.refs {
             while let Some(line) = references.readline() {
                 let line = line
@@ -128,10 +134,14 @@ impl Talk<'_> {
                 let Some(line) = line.as_bstr() else { break };
                 let line: &[u8] = line;
                 let parts = line.split_at_checked(40);
-                if let Some((id, [b' ', name @ ..])) = parts
-                    && name.trim_ascii_end() == self.update.reference.as_bytes()
-                {
+                let Some((id, [b' ', name @ ..])) = parts else {
+                    continue;
+                };
+                let name = String::from_utf8_lossy(name.trim_ascii_end());
+                if name == self.update.reference {
                     found = ObjectId::from_hex(id).unwrap_or(null);
+                } else if excludes(&name, self.update.reference) {
+                    in_the_way.get_or_insert_with(|| shown(&name, limits::MAX_SHOWN_CHARS));
                 }
             }
         }
@@ -146,22 +156,16 @@ impl Talk<'_> {
                 what,
             });
         }
-        Ok((capabilities, found))
+        Ok((capabilities, found, in_the_way))
     }
 
     /// Sends it; returns what the server reports, and what its hooks say meanwhile.
-    fn exchange(&mut self, bands: bool) -> Result<(Vec<u8>, String)> {
+    fn exchange(&mut self, capabilities: &Capabilities) -> Result<(Vec<u8>, String)> {
         let (watch, credential) = (self.watch, self.credential);
         let failed = |error| reason(watch, credential, &GixError::from_error(error));
         let update = self.update;
-        let side = if bands { " side-band-64k" } else { "" };
-        let command = format!(
-            "{} {} {}\0report-status{side} object-format=sha1 agent=git/towline-{}",
-            update.old,
-            update.new,
-            update.reference,
-            env!("CARGO_PKG_VERSION"),
-        );
+        let bands = capabilities.contains("side-band-64k");
+        let command = command(update, |ability| capabilities.contains(ability));
         let request = self
             .transport
             .request(WriteMode::Binary, MessageKind::Flush, false);
@@ -191,6 +195,8 @@ impl Talk<'_> {
             Ok(_) => {}
             // What came is enough to tell, whatever the server did afterwards.
             Err(_) if !report.is_empty() => {}
+            // Its last words are why it hung up, if they are any.
+            Err(_) if !words.trim().is_empty() => {}
             Err(error) => return Err(failed(error)),
         }
         let report = if bands { unframed(&report) } else { report };
@@ -223,10 +229,15 @@ impl Talk<'_> {
                 let fault = self.watch.take();
                 Err(fault.unwrap_or_else(|| {
                     let (doing, remote) = self.watch.place();
+                    let what = "the server does not say what became of the push";
+                    let said = match words.trim() {
+                        "" => what.to_owned(),
+                        words => format!("{what}, only `{}`", self.credential.scrub(words)),
+                    };
                     Error::Protocol {
                         doing,
                         remote,
-                        cause: Cause::new("the server does not say what became of the push"),
+                        cause: Cause::new(&said),
                     }
                 }))
             }
@@ -240,14 +251,18 @@ impl Talk<'_> {
             words => format!("{why}: {words}"),
         };
         let said = shown(&self.credential.scrub(&said), limits::MAX_CAUSE_CHARS);
-        if is_race(why) {
+        if is_race(why, words) {
             return self.moved(said);
         }
+        self.refusal(said)
+    }
+
+    fn refusal(&self, why: String) -> Error {
         let (_, remote) = self.watch.place();
         Error::PushRefused {
             remote,
             branch: self.update.branch(),
-            why: said,
+            why,
         }
     }
 
@@ -288,71 +303,4 @@ fn post<'a>(
     // It must be gone before the answer is read.
     drop(writer);
     Ok(reader)
-}
-
-/// How servers say that the branch is not where it was, each in their own words.
-fn is_race(why: &str) -> bool {
-    [
-        "failed to update ref",
-        "cannot lock ref",
-        "failed to lock",
-        "reference already exists",
-        "already exists",
-        "stale info",
-        "fetch first",
-        "non-fast-forward",
-        "incorrect old value",
-    ]
-    .iter()
-    .any(|words| why.to_ascii_lowercase().contains(words))
-}
-
-/// What is inside of the packet lines in `bytes`: within a band, the report has lines of its own.
-fn unframed(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut rest = bytes;
-    while let Some((length, tail)) = rest.split_at_checked(4) {
-        let length = std::str::from_utf8(length).ok();
-        let length = length.and_then(|hex| usize::from_str_radix(hex, 16).ok());
-        let Some(line) = length
-            .filter(|length| *length > 4)
-            .and_then(|length| tail.get(..length - 4))
-        else {
-            break;
-        };
-        out.extend_from_slice(line);
-        if !line.ends_with(b"\n") {
-            out.push(b'\n');
-        }
-        rest = &tail[line.len()..];
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_is_read_out_of_its_packet_lines() {
-        let report = b"000eunpack ok\n0017ok refs/heads/main\n0000";
-        assert_eq!(unframed(report), b"unpack ok\nok refs/heads/main\n");
-        // What is cut off or no packet line ends it, and harms nothing.
-        assert_eq!(unframed(b"000eunpack ok\n00ffok"), b"unpack ok\n");
-        assert_eq!(unframed(b"zzzz"), b"");
-        assert_eq!(unframed(b"0002"), b"");
-    }
-
-    #[test]
-    fn a_race_is_told_from_a_refusal() {
-        for words in ["failed to update ref", "Cannot lock ref 'refs/heads/main'"] {
-            assert!(is_race(words), "{words}");
-        }
-        for words in [
-            "pre-receive hook declined",
-            "protected branch hook declined",
-        ] {
-            assert!(!is_race(words), "{words}");
-        }
-    }
 }

@@ -24,12 +24,16 @@ use super::tree::{CommitFiles, Holder};
 use super::url::RemoteUrl;
 use crate::tree::Tree;
 
-/// A repository. Cheap to clone: all clones are the same one.
+/// A repository. Cheap to clone: all clones are the same one, though each may commit as another.
 ///
 /// Everything here blocks; in async code it belongs on a thread of its own. Polls and fetches of
 /// one repository wait for each other, reads wait for nobody.
 #[derive(Debug, Clone)]
-pub struct Repository(Arc<Inner>);
+pub struct Repository(
+    Arc<Inner>,
+    /// What commits are made with: who shares the cache need not share that.
+    Arc<Credential>,
+);
 
 #[derive(Debug)]
 struct Inner {
@@ -52,7 +56,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Repository {
     pub(super) fn new(remote: RemoteUrl, directory: PathBuf, clients: Arc<Clients>) -> Self {
         let shown = remote.to_string();
-        Self(Arc::new(Inner {
+        let inner = Inner {
             clone: Generations::new(directory, &shown),
             remote,
             shown,
@@ -60,11 +64,22 @@ impl Repository {
             credential: Mutex::default(),
             connections: Mutex::default(),
             local: Mutex::default(),
-        }))
+        };
+        Self(Arc::new(inner), Arc::default())
     }
 
     pub(super) fn set_credential(&self, credential: &Credential) {
-        *locked(&self.0.credential) = credential.clone();
+        *locked(&self.0.credential) = credential.access();
+    }
+
+    /// The same one, for whoever commits with this credential.
+    pub(super) fn committing_by(&self, credential: &Credential) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(credential.clone()))
+    }
+
+    /// What commits are made with.
+    pub(super) fn committing(&self) -> &Credential {
+        &self.1
     }
 
     /// Whether anyone but the cache has it.
@@ -98,6 +113,18 @@ impl Repository {
             let listing = self.ask(line, targets)?;
             Ok(resolve(&listing, targets, self.shown()))
         })
+    }
+
+    /// The reference that `name` stands for in a directory of this machine, where it stands for
+    /// another one: `refs/remotes/origin/HEAD` for the default branch of what was cloned.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn followed(&self, name: &str) -> Result<Option<String>> {
+        if !self.is_local() {
+            return Ok(None);
+        }
+        Ok(self.open_local()?.followed(name))
     }
 
     /// Polls, and fetches what is new, over one connection. Afterwards the files of every
@@ -204,6 +231,13 @@ impl Repository {
         objects.is_ancestor(&objects.reader(), self.id(ancestor)?, self.id(commit)?)
     }
 
+    /// `commit` and its ancestors, as far as they were fetched.
+    pub(super) fn past_of(&self, commit: &str) -> Result<BTreeSet<ObjectId>> {
+        let holder = self.holder()?;
+        let objects = holder.objects();
+        objects.past(&objects.reader(), self.id(commit)?)
+    }
+
     pub(super) fn credential(&self) -> Credential {
         locked(&self.0.credential).clone()
     }
@@ -244,6 +278,21 @@ impl Repository {
             }
             result => result,
         }
+    }
+
+    /// Runs `act` over a connection that is made for it: what takes long there, such as somebody's
+    /// hook, keeps no poll waiting.
+    pub(super) fn talk_apart<T>(&self, act: impl FnOnce(&mut Line<'_>) -> Result<T>) -> Result<T> {
+        let mut connections = Connections::default();
+        let credential = self.credential();
+        connections.serve(&credential);
+        let inner = &self.0;
+        act(&mut Line::new(
+            &inner.remote,
+            &credential,
+            &inner.clients,
+            &mut connections,
+        ))
     }
 
     fn transfer<'a, 'b>(&'a self, line: &'a mut Line<'b>) -> Transfer<'a, 'b> {
@@ -367,5 +416,10 @@ fn may_be_stale(error: &Error) -> bool {
             | Error::Cache { .. }
             | Error::CredentialInvalid { .. }
             | Error::KnownHostsMissing { .. }
+            // Answers, from a server that works: hooks do not run twice for one push.
+            | Error::BranchMoved { .. }
+            | Error::PushDenied { .. }
+            | Error::PushRefused { .. }
+            | Error::WouldBeLost { .. }
     )
 }

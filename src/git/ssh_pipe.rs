@@ -62,6 +62,8 @@ impl Sender {
         if self.buffer.is_empty() {
             return Ok(());
         }
+        // However steadily the server takes it, not for ever.
+        self.watch.count(0)?;
         let bytes = std::mem::take(&mut self.buffer);
         let sent = self
             .runtime

@@ -8,10 +8,16 @@ pub type Files<F> = BTreeMap<String, F>;
 
 /// A file that cannot be put back without undoing what somebody did to it since.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{path}` was changed again since")]
-pub struct Conflict {
-    /// Its path in the repository.
-    pub path: String,
+pub enum Conflict {
+    /// Somebody changed it after the bad revision.
+    #[error("`{0}` was changed again since")]
+    Changed(String),
+    /// It came since where a file has to be that comes back.
+    #[error("`{0}` would be lost")]
+    Lost(String),
+    /// It is a submodule in one of the commits: what is in that is not here.
+    #[error("`{0}` is a submodule, or was one")]
+    Submodule(String),
 }
 
 /// What makes of the files in `head` those in `good`, where `bad` had made something else of them:
@@ -32,7 +38,7 @@ pub fn edits<F: Clone + PartialEq>(
             continue;
         }
         if now != changed {
-            return Err(Conflict { path: path.clone() });
+            return Err(Conflict::Changed(path.clone()));
         }
         edits.insert(path.clone(), then.cloned());
     }
@@ -47,9 +53,7 @@ pub fn edits<F: Clone + PartialEq>(
             .filter_map(|(end, _)| path.get(..end));
         for place in above {
             if head.contains_key(place) && edits.get(place) != Some(&None) {
-                return Err(Conflict {
-                    path: place.to_owned(),
-                });
+                return Err(Conflict::Changed(place.to_owned()));
             }
         }
     }
@@ -114,7 +118,7 @@ mod tests {
         // A file where the directory of what comes back has to be.
         let good = files(&[("a/b.yaml", "1")]);
         let conflict = edits(&good, &files(&[]), &files(&[("a", "theirs")]));
-        assert_eq!(conflict, Err(Conflict { path: "a".into() }));
+        assert_eq!(conflict, Err(Conflict::Changed("a".into())));
         let bad = files(&[("a", "2")]);
         assert_eq!(edits(&good, &bad, &bad).map(|edits| edits.len()), Ok(2));
     }

@@ -22,6 +22,33 @@ pub enum Error {
         /// The commit that was to be reverted.
         bad: String,
     },
+    /// One of the commits does not come after the other: the branch is another one, or its history
+    /// was rewritten.
+    #[error(
+        "{} is not in the history of {}: the branch is another one, or was force-pushed; nothing \
+         is put back on it, revert by hand, or commit a fix",
+        short(older),
+        short(newer)
+    )]
+    Unrelated {
+        /// The commit that should be the older one.
+        older: String,
+        /// The commit that should come after it.
+        newer: String,
+    },
+    /// Too little of the history can be had to tell what would be taken back.
+    #[error(
+        "the history between {} and {} is not known (it is too long, or the clone is a shallow \
+         one), so that nobody can tell what would be taken back; revert by hand, or commit a fix",
+        short(older),
+        short(head)
+    )]
+    HistoryUnknown {
+        /// The commit that is not found in it.
+        older: String,
+        /// The newest commit.
+        head: String,
+    },
     /// It would take back what towline wrote itself.
     #[error(
         "{} is a commit that towline wrote itself, and is not taken back again: another \
@@ -76,6 +103,7 @@ impl Fault for Error {
         match self {
             Self::Git(error) => error.reason(),
             Self::Conflict { .. } => "RevertConflict",
+            Self::Unrelated { .. } | Self::HistoryUnknown { .. } => "RevertUnrelated",
             Self::Own { .. } | Self::Unrenderable { .. } | Self::Different { .. } => {
                 "RevertImpossible"
             }

@@ -20,7 +20,7 @@ pub use error::Error;
 pub use message::{Words, cause, message};
 
 use crate::desired::digest;
-use crate::git::{Author, CommitDetails, Draft, FileId, Repository, Revision};
+use crate::git::{self, Author, Changes, CommitDetails, Draft, FileId, Repository, Revision};
 use crate::render::{self, Rendered};
 use crate::tree::{Closure, Tree};
 
@@ -45,7 +45,7 @@ pub struct Revert<'a> {
     pub options: &'a render::Options,
     /// The namespace of objects that name none: a part of what a revision is.
     pub namespace: &'a str,
-    /// Who the commit is by, and when it is made.
+    /// Who the commit is by, and when it is made: no earlier than what it comes on top of.
     pub author: &'a Author,
     /// Who commits it, as [`committer`] knows them.
     pub committer: &'a Author,
@@ -78,6 +78,10 @@ impl Revert<'_> {
     /// or when something cannot be read.
     pub fn prepare(&self, wanted: Option<&str>) -> Result<Option<Prepared>, Error> {
         self.fetch()?;
+        // On another branch, or after history was rewritten, taking it back would take back what
+        // nobody looked at, and bring back what was purged.
+        self.follows(self.good, self.bad)?;
+        self.follows(self.bad, self.head)?;
         let (good, good_read) = self.render_commit(self.good)?;
         let (before, bad_read) = self.render_commit(self.bad)?;
         let looked_at = good_read.paths().chain(bad_read.paths());
@@ -86,27 +90,38 @@ impl Revert<'_> {
             let paths = looked_at.iter().map(String::as_str);
             self.repository.files_at(commit, paths)
         };
-        let head = at(self.head)?;
-        let edits =
-            edits(&at(self.good)?, &at(self.bad)?, &head).map_err(|conflict| Error::Conflict {
-                conflict,
-                bad: self.bad.to_owned(),
-            })?;
+        let [then, changed, now] = [at(self.good)?, at(self.bad)?, at(self.head)?];
+        let edits = edits(&then, &changed, &now).map_err(|conflict| self.conflict(conflict))?;
+        let is_submodule = |path: &&String| {
+            let mut all = [&then, &changed, &now].into_iter();
+            all.any(|files| files.get(*path).is_some_and(FileId::is_submodule))
+        };
+        if let Some(path) = edits.keys().find(is_submodule) {
+            return Err(self.conflict(Conflict::Submodule(path.clone())));
+        }
         if edits.is_empty() {
             return Ok(None);
         }
-        let reverted = self.reverted(&edits)?;
-        if self.spares_own
-            && let Some(own) = reverted.iter().find(|commit| commit.is_by_towline)
-        {
-            return Err(Error::Own {
-                commit: own.commit.clone(),
-            });
+        let Changes { commits, own } = self.changes(&edits)?;
+        if let Some(commit) = own.filter(|_| self.spares_own) {
+            return Err(Error::Own { commit });
         }
+        let reverted = commits;
+        // A commit that is older than its parent is taken for damage by some tools, and clocks differ.
+        let time = self.repository.commit(self.head)?.time;
+        let later = |by: &Author| Author {
+            time: by.time.max(time),
+            ..by.clone()
+        };
+        let (author, committer) = (later(self.author), later(self.committer));
         let text = message(self.words, &reverted, self.good);
         let draft = self
             .repository
-            .draft(self.head, &edits, self.author, self.committer, &text)?;
+            .draft(self.head, &edits, &author, &committer, &text)
+            .map_err(|error| match error {
+                git::Error::WouldBeLost { path, .. } => self.conflict(Conflict::Lost(path)),
+                error => error.into(),
+            })?;
         let tree = self.repository.draft_tree(&draft)?;
         let (rendered, _) = self.render(&tree, "the revert")?;
         let digest = |rendered: &Rendered| digest(&rendered.objects, self.namespace);
@@ -125,29 +140,58 @@ impl Revert<'_> {
         }))
     }
 
+    fn conflict(&self, conflict: Conflict) -> Error {
+        Error::Conflict {
+            conflict,
+            bad: self.bad.to_owned(),
+        }
+    }
+
     /// Sees to it that what was good and what was bad can be read: after a restart only the newest
     /// commit is here.
     fn fetch(&self) -> Result<(), Error> {
-        let commits: BTreeSet<&str> = [self.good, self.bad].into();
+        let commits: BTreeSet<&str> = [self.good, self.bad, self.head].into();
         let commits: Vec<Revision> = commits.into_iter().map(Revision::commit).collect();
         self.repository.fetch(&commits)?;
         Ok(())
     }
 
-    /// The commits after the good one that changed what is put back; the bad one where the history
-    /// is not known.
-    fn reverted(
-        &self,
-        edits: &BTreeMap<String, Option<FileId>>,
-    ) -> Result<Vec<CommitDetails>, Error> {
-        let paths: Vec<&str> = edits.keys().map(String::as_str).collect();
-        let known = self
-            .repository
-            .changes_between(self.good, self.bad, &paths)?;
-        match known {
-            Some(commits) if !commits.is_empty() => Ok(commits),
-            _ => Ok(vec![self.repository.commit(self.bad)?]),
+    /// Sees to it that `newer` has `older` in its history.
+    fn follows(&self, older: &str, newer: &str) -> Result<(), Error> {
+        if self.past(older, || self.repository.is_ancestor(older, newer))? {
+            return Ok(());
         }
+        Err(Error::Unrelated {
+            older: older.to_owned(),
+            newer: newer.to_owned(),
+        })
+    }
+
+    /// Asks something about the history since `older`, and fetches more and more of that as long as
+    /// there is no answer: after a restart only the newest commit is here.
+    fn past<T>(&self, older: &str, ask: impl Fn() -> git::Result<Option<T>>) -> Result<T, Error> {
+        let mut answer = ask()?;
+        for depth in git::limits::DEPTHS {
+            if answer.is_some() {
+                break;
+            }
+            let head = Revision::commit(self.head);
+            self.repository.fetch_past(&head, depth)?;
+            answer = ask()?;
+        }
+        answer.ok_or_else(|| Error::HistoryUnknown {
+            older: older.to_owned(),
+            head: self.head.to_owned(),
+        })
+    }
+
+    /// Who changed what is put back since the good commit. That it was the bad one is no guess that
+    /// may stand in Git.
+    fn changes(&self, edits: &BTreeMap<String, Option<FileId>>) -> Result<Changes, Error> {
+        let paths: Vec<&str> = edits.keys().map(String::as_str).collect();
+        self.past(self.good, || {
+            self.repository.changes_between(self.good, self.bad, &paths)
+        })
     }
 
     fn render_commit(&self, commit: &str) -> Result<(Rendered, Closure), Error> {

@@ -130,6 +130,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("PushRefused", ByPerson, "the Git server refuses the commit that takes a rolled back revision back", "the message has its own words: a hook, or a protected branch; `writeBack: Branch` pushes to a branch of its own"),
     ("RevertConflict", ByPerson, "a file that a rolled back revision changed was changed again, so that it is not put back in Git", "revert by hand, or commit a fix"),
     ("RevertImpossible", ByPerson, "the commit that would take a rolled back revision back would not bring back what was good, or would take back one that towline wrote", "the message says which: revert by hand, or commit a fix that works everywhere"),
+    ("RevertUnrelated", ByPerson, "the commits that a revert would lie between do not follow each other (another branch, a force push), or not enough of the history can be had to tell", "revert by hand, or commit a fix"),
     ("SourcePinned", ByPerson, "`targetRevision` is a tag, a range or a commit, so that no commit on a branch takes a rolled back revision back", "let it name another one, or set `spec.rollback.writeBack: Branch`"),
     ("WriteBackPanicked", ByItself, "writing a rollback back broke down", "please report it"),
     ("PreflightFailed", ByPerson, "the API server would refuse an object of the revision, and with `spec.preflight` nothing of it was written", "correct the object that is named"),

@@ -140,6 +140,9 @@ pub(super) fn run(
     let good = choose(&subject.status.history, args.to.as_deref(), &args.name)?;
     let place = Place::open(args, subject)?;
     let head = place.bring(&good)?;
+    if let Some(remark) = place.remark(&head).filter(|_| args.repo.is_some()) {
+        screen.note(&remark)?;
+    }
     let is_own = args.branch || args.repo.is_some();
     if !is_own && !head.reference.starts_with("refs/heads/") {
         let target = subject.spec.source.target_revision.as_deref();

@@ -12,6 +12,9 @@ use crate::git::{
     AllowedSchemes, Cache, RemoteUrl, Repository, Result, Revision, Scheme, TargetRevision,
 };
 
+/// Where a clone keeps the branches of what it was cloned from.
+const ORIGIN: &str = "refs/remotes/origin/";
+
 /// An open repository, and what goes away with it.
 pub(super) struct Place {
     pub(super) repository: Repository,
@@ -35,7 +38,7 @@ impl Place {
                     .with_context(|| format!("opening the clone `{}`", clone.display()))?;
                 let url = format!("file://{}", clone.display());
                 let remote = RemoteUrl::parse(&url, &AllowedSchemes::with([Scheme::File]))?;
-                (remote, in_clone(target))
+                (remote, vec![target])
             }
             None => {
                 let allowed = AllowedSchemes::with(args.allow_scheme.iter().copied());
@@ -44,8 +47,13 @@ impl Place {
         };
         let directory = Temporary::new()?;
         let cache = Cache::new(directory.path())?;
+        let repository = cache.repository(&remote, &subject.credential)?;
+        let targets = match args.repo {
+            Some(_) => in_clone(&repository, targets)?,
+            None => targets,
+        };
         Ok(Self {
-            repository: cache.repository(&remote, &subject.credential)?,
+            repository,
             shown: remote.to_string(),
             targets,
             _cache: cache,
@@ -65,10 +73,22 @@ impl Place {
         Ok(Revision {
             name: head
                 .name
-                .strip_prefix("refs/remotes/origin/")
+                .strip_prefix(ORIGIN)
                 .unwrap_or(&head.name)
                 .to_owned(),
             ..head
+        })
+    }
+
+    /// What to say of a clone that does not know where the branch of its remote is.
+    pub(super) fn remark(&self, head: &Revision) -> Option<String> {
+        let is_own = head.reference == "HEAD" || head.reference.starts_with("refs/heads/");
+        (self.repository.remote().scheme() == Scheme::File && is_own).then(|| {
+            format!(
+                "{} does not know the branch of its remote: this builds on {} as it is there; else \
+                 `git fetch origin` and `git remote set-head origin --auto` first",
+                self.shown, head.name
+            )
         })
     }
 
@@ -90,14 +110,20 @@ impl Place {
     }
 }
 
-/// How a target is called in a clone.
-fn in_clone(target: TargetRevision) -> Vec<TargetRevision> {
-    let name = target.to_string();
-    if matches!(name.as_str(), "" | "HEAD") {
-        // What is checked out tells which branch that is.
-        return vec![target];
+/// How targets are called in a clone: what is checked out there is somebody's work, and comes last.
+fn in_clone(repository: &Repository, targets: Vec<TargetRevision>) -> Result<Vec<TargetRevision>> {
+    let mut all = Vec::new();
+    for target in targets {
+        let name = target.to_string();
+        let remote = match name.as_str() {
+            "" | "HEAD" => repository.followed(&format!("{ORIGIN}HEAD"))?,
+            name => Some(format!(
+                "{ORIGIN}{}",
+                name.strip_prefix("refs/heads/").unwrap_or(name)
+            )),
+        };
+        all.extend(remote.and_then(|name| TargetRevision::parse(&name).ok()));
+        all.push(target);
     }
-    let name = name.strip_prefix("refs/heads/").unwrap_or(&name);
-    let remote = TargetRevision::parse(&format!("refs/remotes/origin/{name}"));
-    remote.ok().into_iter().chain([target]).collect()
+    Ok(all)
 }

@@ -6,6 +6,7 @@ mod failures;
 mod http;
 mod local;
 mod push;
+mod revert;
 mod script;
 mod scripted;
 mod ssh;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 
 use towline::error::Fault as _;
 use towline::git::{Author, Credential, Draft, Error, FileId, Repository};
 use towline_testcluster::{Auth, Fault, GitRepo, GitServer};
 
+use super::script::{Scripted, upload_pack};
 use super::{Bench, file, sync};
 
 const MAIN: &str = "refs/heads/main";
@@ -164,6 +166,16 @@ fn signed_with_an_ssh_key_and_found_good_by_git() {
         error.contains("sshSigningKey") && !error.contains("junk"),
         "{error}"
     );
+    // A name that cannot be read keeps nobody from reading.
+    let credential = Credential::ssh(server.private_key(), server.known_hosts());
+    let credential = credential.without_committer("`committer` is a typing mistake");
+    let repository = bench.open(&server.url("shop.git"), &credential);
+    assert_eq!(sync(&repository, "main").unwrap().0, head);
+    assert_eq!(repository.committer(), None);
+    let error = repository.draft(&head.commit, &nothing, &author(), &author(), "x");
+    let error = error.unwrap_err();
+    assert_eq!(error.reason(), "CredentialInvalid");
+    assert!(error.to_string().contains("typing mistake"), "{error}");
 }
 
 #[test]
@@ -241,6 +253,128 @@ fn files_and_directories_take_each_others_place() {
     assert_eq!(git(&["fsck", "--full", "--strict", "--no-dangling"]), "");
 }
 
+#[test]
+fn a_directory_is_not_replaced_with_files_in_it_that_nobody_listed() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let repository = bench.open(&repo.file_url(), &Credential::none());
+    repo.write("deep/base", "a file\n").unwrap();
+    let good = repo.commit("good").unwrap();
+    repo.remove("deep/base").unwrap();
+    repo.write("deep/base/web.yaml", "now a directory\n")
+        .unwrap();
+    let bad = repo.commit("bad").unwrap();
+    repo.write("deep/base/of/bank.yaml", "somebody's\n")
+        .unwrap();
+    let head = repo.commit("theirs").unwrap();
+    sync(&repository, "main").unwrap();
+    let at = |commit: &str| {
+        let paths = ["deep", "deep/base", "deep/base/web.yaml"];
+        repository.files_at(commit, paths).unwrap()
+    };
+    let edits = towline::revert::edits(&at(&good), &at(&bad), &at(&head)).unwrap();
+    let by = author();
+    let error = repository.draft(&head, &edits, &by, &by, "back\n");
+    let error = error.unwrap_err();
+    assert_eq!(error.reason(), "RevertConflict");
+    assert!(
+        error
+            .to_string()
+            .contains("`deep/base/of/bank.yaml` would be lost"),
+        "{error}"
+    );
+    // Without it the directory may go.
+    assert!(repository.draft(&bad, &edits, &by, &by, "back\n").is_ok());
+}
+
+#[test]
+fn of_an_old_server_nothing_is_asked_that_it_does_not_name_and_its_words_are_kept() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let bare = repo.bare().to_path_buf();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&asked);
+    let server = Scripted::start(move |request| {
+        let packet = |text: &str| format!("{:04x}{text}", text.len() + 4);
+        if !request.line.contains("git-receive-pack") {
+            return upload_pack(bare.clone(), None, request);
+        }
+        let (kind, body) = if request.line.starts_with("GET") {
+            let head = std::fs::read_to_string(bare.join(MAIN)).unwrap();
+            let head = head.trim();
+            let main = packet(&format!("{head} {MAIN}\0report-status side-band-64k\n"));
+            let service = packet("# service=git-receive-pack\n");
+            ("advertisement", format!("{service}0000{main}0000"))
+        } else {
+            kept.lock().unwrap().clone_from(&request.body);
+            ("result", packet("\u{2}the disk is full\n") + "0000")
+        };
+        let head = format!("200 OK\r\nContent-Type: application/x-git-receive-pack-{kind}");
+        (head, Box::new(std::io::Cursor::new(body.into_bytes())))
+    });
+    let repository = bench.open(&format!("{}/shop.git", server.url), &Credential::none());
+    let (_, draft) = undone(&repo, &repository);
+    let error = repository.push(&draft, MAIN, false).unwrap_err();
+    let Error::Protocol { cause, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(cause.to_string().contains("the disk is full"), "{cause}");
+    let asked = String::from_utf8_lossy(&asked.lock().unwrap()).into_owned();
+    let (command, _) = asked.split_once("0000PACK").unwrap();
+    assert!(
+        command.ends_with("\0report-status side-band-64k"),
+        "{command:?}"
+    );
+}
+
+#[test]
+fn a_branch_that_cannot_be_is_no_race() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let server = GitServer::start_http(bench.served()).unwrap();
+    for url in [repo.file_url(), server.url("shop.git")] {
+        let repository = bench.open(&url, &Credential::none());
+        let (_, draft) = undone(&repo, &repository);
+        let dir = format!("--git-dir={}", repo.bare().display());
+        repo.git(&[&dir, "branch", "--force", "towline", "main"])
+            .unwrap();
+        let error = repository.push(&draft, BRANCH, true).unwrap_err();
+        assert_eq!(error.reason(), "PushRefused", "{error}");
+        assert!(
+            error.to_string().contains("`refs/heads/towline`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_slow_hook_keeps_no_poll_waiting() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let server = GitServer::start_http(bench.served()).unwrap();
+    let repository = bench.open(&server.url("shop.git"), &Credential::none());
+    let (_, draft) = undone(&repo, &repository);
+    // It waits for the test, though not for ever.
+    hook(
+        &repo,
+        "pre-receive",
+        "touch began; for i in $(seq 100); do test -e go && exit 0; sleep 0.1; done",
+    );
+    let pushing = std::thread::spawn({
+        let repository = repository.clone();
+        move || repository.push(&draft, MAIN, false)
+    });
+    let began = repo.bare().join("began");
+    let poll = || sync(&repository, "main").unwrap();
+    while !began.exists() && !pushing.is_finished() {
+        poll();
+    }
+    poll();
+    assert!(!pushing.is_finished(), "the poll waited for the push");
+    std::fs::write(repo.bare().join("go"), "").unwrap();
+    pushing.join().unwrap().unwrap();
+}
+
 /// A hook of the bare repository.
 fn hook(repo: &GitRepo, name: &str, script: &str) {
     let path = repo.bare().join("hooks").join(name);
@@ -314,8 +448,11 @@ fn a_refusal_is_told_in_the_servers_words() {
         "pre-receive",
         "echo 'main is frozen until Monday, hunter22' >&2; exit 1",
     );
+    let pushes = server.counters().receive_packs;
     let error = repository.push(&draft, MAIN, false).unwrap_err();
     assert_eq!(error.reason(), "PushRefused");
+    // Nobody's hooks run twice for it.
+    assert_eq!(server.counters().receive_packs, pushes + 1);
     let text = error.to_string();
     for part in [
         "`main`",

@@ -160,6 +160,13 @@ fn in_a_clone_of_ones_own() {
     let command = format!("  git -C {clone} push origin {branch}:main");
     assert!(out.lines().any(|line| line == command), "{out}");
     assert_eq!(world.repo.git(&["status", "--porcelain"]).unwrap(), "");
+    // The branch is there: it is not overwritten.
+    let made = world.repo.git(&["rev-parse", &branch]).unwrap();
+    let again = ["--repo", &clone, "--yes", "--reason", "another one"];
+    let (code, out, err) = rollback(&world, &again);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("is there already"), "{err}");
+    assert_eq!(world.repo.git(&["rev-parse", &branch]).unwrap(), made);
     let refspec = format!("{branch}:main");
     world
         .repo
@@ -176,10 +183,35 @@ fn in_a_clone_of_ones_own() {
             .unwrap(),
         ""
     );
-    // The branch is there: it is not overwritten.
-    let (code, _, err) = rollback(&world, &["--repo", &clone, "--yes", "--to", &a]);
-    assert_eq!(
-        code, 0,
-        "what is on the branch is what was asked for: {err}"
+}
+
+#[test]
+fn in_a_clone_the_branch_of_the_remote_comes_before_what_is_checked_out() {
+    let world = World::new("by-hand-head");
+    let (_, b) = two(&world, &world.git.url("repo.git"));
+    world.change("shop", &json!({"source": {"targetRevision": "HEAD"}}));
+    let git = |args: &[&str]| world.repo.git(args).unwrap();
+    git(&["fetch", "--quiet", "origin"]);
+    git(&["switch", "--quiet", "-c", "feature"]);
+    world.repo.write("README.md", "not pushed\n").unwrap();
+    git(&["add", "README.md"]);
+    git(&["commit", "--quiet", "-m", "not pushed"]);
+    let clone = world.repo.work_tree().display().to_string();
+    let flags = ["--repo", &clone, "--yes"];
+    // A clone that does not know better is told from one that does.
+    let dry = [&flags[..], &["--dry-run"]].concat();
+    let (code, out, err) = rollback(&world, &dry);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(
+        err.contains("builds on feature") && err.contains("set-head"),
+        "{err}"
     );
+    git(&["remote", "set-head", "origin", "main"]);
+    let (code, out, err) = rollback(&world, &flags);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(!err.contains("builds on"), "{err}");
+    let branch = format!("towline/revert-{}", &b[..8]);
+    assert_eq!(git(&["rev-parse", &format!("{branch}^")]), b);
+    let command = format!("  git -C {clone} push origin {branch}:main");
+    assert!(out.lines().any(|line| line == command), "{out}");
 }

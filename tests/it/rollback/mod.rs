@@ -1,6 +1,7 @@
 //! A revision that does not work takes itself back, and does not come again by itself.
 
 mod by_hand;
+mod not_written;
 mod obstacles;
 mod triggers;
 mod write_back;

@@ -143,8 +143,10 @@ fn the_revert_is_on_the_branch_and_lifts_the_quarantine() {
     let r = written(&world, "main");
     is_the_way_back(&world, &a, &b, &r);
     let status = world.app("shop")["status"].clone();
-    let expected = json!({"commit": r, "branch": "main", "reverts": b});
-    assert_eq!(status["rollback"]["writtenBack"], expected);
+    let mut told = status["rollback"]["writtenBack"].clone();
+    assert!(told["quarantined"].take().is_string(), "{told}");
+    let expected = json!({"commit": r, "branch": "main", "reverts": b, "quarantined": null});
+    assert_eq!(told, expected);
     wait_for("the event", || {
         let told = format!("{} on branch main takes {} back", &r[..8], &b[..8]);
         world.events("shop").contains(&("WrittenBack".into(), told))
