@@ -188,15 +188,6 @@ pub fn credential(
     })
 }
 
-/// The same, among Secrets as the API server lists them.
-///
-/// # Errors
-/// As for [`credential`].
-pub(crate) fn among(secrets: &[Object], url: &str) -> Result<Credential, CredentialError> {
-    let named = secrets.iter().map(|one| (one.name().to_owned(), read(one)));
-    credential(&named.collect(), url)
-}
-
 /// Name and mail address of somebody, written as Git does: `Ann Example <ann@example.com>`.
 pub(crate) fn person(text: &str) -> Option<(String, String)> {
     let (name, mail) = text.trim().strip_suffix('>')?.split_once('<')?;

@@ -188,7 +188,7 @@ pub(super) fn recorded<'a>(
             let resource = if let Some((_, resource)) = same {
                 *resource
             } else {
-                let gvk = Gvk::new(&id.group, &entry.version, &id.kind);
+                let gvk = entry.gvk(id);
                 let resource = match discovery.lookup_kind(&gvk) {
                     Lookup::Served(resource) => Some(resource),
                     Lookup::NotServed | Lookup::Unknown => None,

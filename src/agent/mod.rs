@@ -55,7 +55,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-pub(crate) use credentials::{among as credential_among, person};
+pub(crate) use credentials::person;
 pub use lease::Timing;
 
 use crate::api::ApplicationStatus;

@@ -112,7 +112,7 @@ impl Repository {
     }
 
     /// A commit, if it is here: one that was fetched without its history has parents that are not.
-    fn known(&self, commit: &str) -> Result<Option<CommitDetails>> {
+    pub(super) fn known(&self, commit: &str) -> Result<Option<CommitDetails>> {
         match self.commit(commit) {
             Ok(commit) => Ok(Some(commit)),
             Err(Error::RevisionNotFound { .. }) => Ok(None),

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use gix_hash::ObjectId;
 use similar::{DiffOp, TextDiff};
 
 use super::commit::CommitDetails;
@@ -69,7 +68,7 @@ impl Repository {
                     break;
                 }
                 // A commit at the end of what was fetched names its parents all the same.
-                if looked > COMMITS || !self.is_here(parent)? {
+                if looked > COMMITS || self.known(parent)?.is_none() {
                     at_or_before = true;
                     continue;
                 }
@@ -134,16 +133,6 @@ fn pass(before: &str, text: &str, wanted: &mut Wanted) -> Wanted {
         }
     }
     passed
-}
-
-impl Repository {
-    /// Whether a commit was fetched.
-    fn is_here(&self, commit: &str) -> Result<bool> {
-        let Ok(id) = ObjectId::from_hex(commit.as_bytes()) else {
-            return Ok(false);
-        };
-        self.has_object(&id)
-    }
 }
 
 #[cfg(test)]

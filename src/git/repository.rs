@@ -242,13 +242,6 @@ impl Repository {
         locked(&self.0.credential).clone()
     }
 
-    /// Whether an object was fetched, of whatever kind.
-    pub(super) fn has_object(&self, id: &ObjectId) -> Result<bool> {
-        let holder = self.holder()?;
-        let objects = holder.objects();
-        Ok(objects.kind(&objects.reader(), id)?.is_some())
-    }
-
     pub(super) fn shown(&self) -> &str {
         &self.0.shown
     }

@@ -258,6 +258,11 @@ impl Inventory {
 }
 
 impl Entry {
+    /// The kind of the object `id`, at the version at which it was applied.
+    pub fn gvk(&self, id: &ObjectId) -> Gvk {
+        Gvk::new(&id.group, &self.version, &id.kind)
+    }
+
     /// An entry for an object of this kind that is about to be created.
     pub fn intended(gvk: &Gvk, hash: u64, since: i64) -> Self {
         Self {

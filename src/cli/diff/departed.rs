@@ -12,7 +12,7 @@ use crate::diff::{Change, diff};
 use crate::error::Fault as _;
 use crate::inventory::{self, Inventory};
 use crate::live::{Ignore, Live, Sighting, observe};
-use crate::object::{Gvk, Object, ObjectId};
+use crate::object::{Object, ObjectId};
 use crate::plan::{Gate, Immutable, plan};
 
 /// Reads in flight at once.
@@ -70,7 +70,7 @@ async fn look(
 ) -> Live {
     let now = jiff::Timestamp::now().as_second();
     let reads = left.iter().map(|(id, recorded)| async move {
-        let gvk = Gvk::new(&id.group, &recorded.version, &id.kind);
+        let gvk = recorded.gvk(id);
         let sighting = match discovery.lookup_kind(&gvk) {
             Lookup::Served(resource) => {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());

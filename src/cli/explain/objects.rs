@@ -39,9 +39,8 @@ pub(super) async fn unhealthy(
         Ok(inventory) => {
             let kept = inventory.iter().filter(|(_, entry)| !entry.done);
             ids.extend(kept.map(|(id, entry)| {
-                let gvk = Gvk::new(&id.group, &entry.version, &id.kind);
                 (
-                    gvk,
+                    entry.gvk(id),
                     id.namespace.clone(),
                     id.name.clone(),
                     entry.hook.is_some(),

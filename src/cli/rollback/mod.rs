@@ -15,12 +15,12 @@ use serde_json::Value;
 use super::applications::{find, status};
 use super::screen::Screen;
 use super::{NAMESPACE, Namespace};
-use crate::agent::{credential_among, person, render_options};
+use crate::agent::credentials::{credential, secrets};
+use crate::agent::{person, render_options};
 use crate::api::{ApplicationSpec, ApplicationStatus, Policy};
-use crate::cluster::{Cluster, Identity, Resource};
+use crate::cluster::Cluster;
 use crate::git::{Author, Credential, Scheme};
 use crate::live::shown;
-use crate::object::{Scope, keys};
 use crate::revert::{Error, Prepared, Revert, Words, branch, committer};
 use crate::status::short;
 use choice::choose;
@@ -104,18 +104,13 @@ pub(super) async fn read(args: &RollbackArgs, cluster: &dyn Cluster) -> anyhow::
     let credential = match args.repo {
         Some(_) => Credential::none(),
         None => {
-            let secrets = Resource::known("v1", "Secret", "secrets", Scope::Namespaced);
-            let label = Some(keys::SECRET_TYPE_LABEL);
-            let found = cluster
-                .list(&Identity::Agent, &secrets, Some(namespace), label)
-                .await
-                .with_context(|| {
-                    format!(
-                        "reading the repository Secrets of namespace `{namespace}` (with --repo DIR \
-                         none is needed)"
-                    )
-                })?;
-            credential_among(&found, &spec.source.repo_url)?
+            let found = secrets(cluster, namespace).await.with_context(|| {
+                format!(
+                    "reading the repository Secrets of namespace `{namespace}` (with --repo DIR none \
+                     is needed)"
+                )
+            })?;
+            credential(&found, &spec.source.repo_url)?
         }
     };
     Ok(Subject {
