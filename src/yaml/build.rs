@@ -32,14 +32,35 @@ pub(super) struct Builder<'a> {
 }
 
 /// What the documents of one file have cost until now: thousands of small bombs are one as well.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Spent {
     nodes: usize,
     /// What anchors and aliases have added.
     added: Size,
 }
 
-#[derive(Default)]
+impl Spent {
+    /// Nodes, and no aliases.
+    #[cfg(test)]
+    pub(super) fn of(nodes: usize) -> Self {
+        Self {
+            nodes,
+            ..Self::default()
+        }
+    }
+
+    /// Counts nodes that were read without the parser; not where they would be too many.
+    pub(super) fn take(&mut self, nodes: usize) -> bool {
+        let spent = self.nodes.saturating_add(nodes);
+        let is_within = spent <= limits::NODES;
+        if is_within {
+            self.nodes = spent;
+        }
+        is_within
+    }
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Size {
     nodes: usize,
     bytes: usize,

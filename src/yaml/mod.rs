@@ -12,6 +12,7 @@ mod error;
 pub mod limits;
 mod node;
 mod number;
+mod quick;
 mod read;
 mod refold;
 mod resolve;

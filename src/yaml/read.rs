@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::build::{Builder, Spent};
-use super::{Error, Node, limits};
+use super::{Error, Node, limits, quick};
 
 /// The documents of a resource file, split as kustomize does: on lines that start with `---`.
 /// Empty documents and those of comments only are left out.
@@ -108,9 +108,27 @@ fn document_at(
     } else {
         text.into()
     };
+    if let Some(read) = quick::read(&text, line, added, ends)
+        && spent.take(read.nodes)
+    {
+        return Ok(Some(read.node));
+    }
+    let node = parse(&text, line, added, ends, spent)?;
+    Ok(node.filter(|node| !node.is_null()))
+}
+
+/// What the parser makes of the first document of a text that ends with a line feed, as
+/// [`document_at`].
+pub(super) fn parse(
+    text: &str,
+    line: u32,
+    added: bool,
+    ends: bool,
+    spent: &mut Spent,
+) -> Result<Option<Node>, Error> {
     // libyaml-safer is known to panic on a few malformed inputs; it has no state to corrupt.
     let read = catch_unwind(AssertUnwindSafe(|| {
-        let mut builder = Builder::new(&text, line, added, spent);
+        let mut builder = Builder::new(text, line, added, spent);
         if ends {
             builder = builder.with_comments();
         }
@@ -121,10 +139,9 @@ fn document_at(
         Ok(node)
     }));
     let read = read.unwrap_or_else(|_| Err(Error::new(line, "malformed YAML")));
-    let node = read.map_err(|mut error| {
+    read.map_err(|mut error| {
         // The parser takes a lone carriage return for the end of a line; editors do not.
-        error.line = error.line.map(|at| at.min(line + lines(&text)));
+        error.line = error.line.map(|at| at.min(line + lines(text)));
         error
-    })?;
-    Ok(node.filter(|node| !node.is_null()))
+    })
 }

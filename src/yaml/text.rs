@@ -7,22 +7,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
-/// How many bytes a short text may have: as many as make it no larger than a `String`.
-const SHORT: usize = 22;
+use compact_str::CompactString;
 
 /// Text that does not change its length often.
 #[derive(Clone)]
-pub struct Text(Repr);
-
-#[derive(Clone)]
-enum Repr {
-    /// UTF-8, cut from a `str`.
-    Short {
-        length: u8,
-        bytes: [u8; SHORT],
-    },
-    Long(Box<str>),
-}
+pub struct Text(CompactString);
 
 /// An explicit tag of a scalar, in its short form. Hardly any has one: it takes no more room than
 /// that of a pointer.
@@ -46,38 +35,22 @@ impl Deref for Tag {
 impl Text {
     /// The text.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Repr::Short { length, bytes } => std::str::from_utf8(&bytes[..usize::from(*length)])
-                .expect("made of a whole str, and never changed"),
-            Repr::Long(text) => text,
-        }
+        self.0.as_str()
     }
 
-    /// The bytes of the text: quicker than the text where they do.
+    /// The bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
-            Repr::Short { length, bytes } => &bytes[..usize::from(*length)],
-            Repr::Long(text) => text.as_bytes(),
-        }
+        self.0.as_bytes()
     }
 
     /// True for no text at all.
     pub fn is_empty(&self) -> bool {
-        self.as_bytes().is_empty()
+        self.0.is_empty()
     }
 
     /// How many bytes it has.
     pub fn len(&self) -> usize {
-        self.as_bytes().len()
-    }
-
-    fn short(text: &str) -> Option<Self> {
-        let mut bytes = [0; SHORT];
-        bytes
-            .get_mut(..text.len())?
-            .copy_from_slice(text.as_bytes());
-        let length = u8::try_from(text.len()).ok()?;
-        Some(Self(Repr::Short { length, bytes }))
+        self.0.len()
     }
 }
 
@@ -89,13 +62,14 @@ impl Default for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self::short(text).unwrap_or_else(|| Self(Repr::Long(text.into())))
+        Self(CompactString::new(text))
     }
 }
 
 impl From<String> for Text {
     fn from(text: String) -> Self {
-        Self::short(&text).unwrap_or_else(|| Self(Repr::Long(text.into_boxed_str())))
+        // Not the string itself: it often has room that nobody needs.
+        Self::from(text.as_str())
     }
 }
 
@@ -107,10 +81,7 @@ impl From<&String> for Text {
 
 impl From<Text> for String {
     fn from(text: Text) -> Self {
-        match text.0 {
-            Repr::Short { .. } => text.as_str().to_owned(),
-            Repr::Long(text) => text.into_string(),
-        }
+        text.0.into_string()
     }
 }
 
@@ -136,7 +107,7 @@ impl Borrow<str> for Text {
 
 impl PartialEq for Text {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        *self == *other.as_str()
     }
 }
 
@@ -144,25 +115,28 @@ impl Eq for Text {}
 
 impl PartialEq<str> for Text {
     fn eq(&self, other: &str) -> bool {
-        self.as_bytes() == other.as_bytes()
+        // Most comparisons are of a key with those of a mapping: another length or first letter
+        // tells nearly all of them apart, without a call.
+        let (one, other) = (self.as_bytes(), other.as_bytes());
+        one.len() == other.len() && one.first() == other.first() && one == other
     }
 }
 
 impl PartialEq<&str> for Text {
     fn eq(&self, other: &&str) -> bool {
-        self.as_bytes() == other.as_bytes()
+        *self == **other
     }
 }
 
 impl PartialEq<String> for Text {
     fn eq(&self, other: &String) -> bool {
-        self.as_bytes() == other.as_bytes()
+        *self == *other.as_str()
     }
 }
 
 impl PartialEq<Text> for String {
     fn eq(&self, other: &Text) -> bool {
-        self.as_bytes() == other.as_bytes()
+        *other == *self.as_str()
     }
 }
 
@@ -204,7 +178,7 @@ mod tests {
     #[test]
     fn short_and_long_text_are_the_same_to_its_users() {
         assert_eq!(size_of::<Text>(), size_of::<String>());
-        for length in 0..=2 * SHORT {
+        for length in 0..=48 {
             let text = "ä".repeat(length / 2) + &"x".repeat(length % 2);
             let short = Text::from(text.as_str());
             assert_eq!(short.as_str(), text);
