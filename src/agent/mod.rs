@@ -412,9 +412,18 @@ impl Running {
     }
 }
 
+/// How many threads may render one directory: as many as there are processors for, and few, as more
+/// bring little.
+pub(crate) fn render_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().min(4))
+}
+
 /// How a directory is rendered.
 pub(crate) fn render_options(directory: Option<&crate::api::Directory>) -> crate::render::Options {
-    let mut options = crate::render::Options::default();
+    let mut options = crate::render::Options {
+        threads: render_threads(),
+        ..crate::render::Options::default()
+    };
     if let Some(directory) = directory {
         options.directory.recurse = directory.recurse.unwrap_or(false);
         options.directory.include = directory.include.iter().cloned().collect();

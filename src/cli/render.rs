@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 use super::screen::Screen;
+use crate::agent::render_threads;
 use crate::error::Diagnostic;
 use crate::render::{self, DirectoryOptions, Error, Options, RenderedObject};
 use crate::tree::{ReadError, Tree};
@@ -93,6 +94,7 @@ impl How {
                 include: self.include.clone(),
                 exclude: self.exclude.clone(),
             },
+            threads: render_threads(),
         }
     }
 }

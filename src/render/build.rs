@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::config::{FieldConfig, Layered};
 use super::context::Context;
 use super::error::{Error, Reason, Result};
+use super::files::Files;
 use super::generators::{self, absorb, add_hashes, generate};
 use super::kustomization::{FILE_NAMES, Kind, Kustomization};
 use super::load::{Budget, Loader, printed};
@@ -16,7 +17,7 @@ use super::resource::{Past, Resource, set_metadata_map};
 use super::resources::Resources;
 use super::vars::Vars;
 use super::{
-    Options, Reorder, Source, Transformer, config_file, manifest, names, origin, plugins, transform,
+    Options, Reorder, Source, Transformer, config_file, names, origin, plugins, transform,
 };
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
@@ -40,6 +41,8 @@ pub(super) struct Build {
     tracks_origin: bool,
     /// The kind of which somebody asks where each field was set.
     traces: Option<String>,
+    /// How many threads may work at it.
+    pub threads: usize,
 }
 
 /// One kustomization that is being accumulated.
@@ -116,6 +119,7 @@ fn run(
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
         traces: traces.map(str::to_owned),
+        threads: options.threads,
     };
     let layer = Layer {
         file,
@@ -313,45 +317,38 @@ impl Build {
         fields: &[&str],
         all: &mut Accumulated,
     ) -> Result<()> {
+        let at = |e: Error, path: &str| {
+            e.on_line(layer.file.line_of_entry(fields, path))
+                .within(&layer.file.path)
+        };
+        let mut files = Files::default();
         for path in paths {
-            let at = |e: Error| {
-                e.on_line(layer.file.line_of_entry(fields, path))
-                    .within(&layer.file.path)
+            // What is wrong with this entry is only told where nothing before it is.
+            let found = match path.contains("://") {
+                true => Ok(None),
+                false => layer.loader.find(path),
             };
-            let is_directory = !path.contains("://")
-                && layer.loader.kind(path).map_err(at)? == Some(EntryKind::Directory);
-            if is_directory || layer.loader.is_remote(path) {
-                let child = self.enter(layer, path, Kind::Kustomization).map_err(at)?;
+            let is_directory = matches!(&found, Ok(Some(f)) if f.kind == EntryKind::Directory);
+            let is_layer = is_directory || (found.is_ok() && layer.loader.is_remote(path));
+            if is_layer || files.is_full() {
+                files.append(self, layer, &mut all.resources, at)?;
+            }
+            if is_layer {
+                let child = self.enter(layer, path, Kind::Kustomization);
+                let child = child.map_err(|e| at(e, path))?;
                 let child = self.accumulate(&child, self.empty())?;
                 all.resources.absorb(child.resources)?;
                 all.config.absorb(&child.config)?;
-                all.vars.absorb(child.vars).map_err(at)?;
-            } else {
-                all.resources
-                    .append_all(self.file(layer, path).map_err(at)?)?;
+                all.vars.absorb(child.vars).map_err(|e| at(e, path))?;
+                continue;
+            }
+            let read = found.and_then(|found| files.read(layer, path, found.as_ref()));
+            if let Err(error) = read {
+                files.append(self, layer, &mut all.resources, at)?;
+                return Err(at(error, path));
             }
         }
-        Ok(())
-    }
-
-    fn file(&self, layer: &Layer<'_>, path: &str) -> Result<Vec<Resource>> {
-        let bytes = layer.loader.read(path)?;
-        let name = layer.loader.resolve_name(path);
-        let mut resources = manifest::read(&bytes, &name)?;
-        let counted = layer.loader.count_all(&resources);
-        counted.map_err(|e| e.within(&name))?;
-        for resource in &mut resources {
-            if self.tracks_origin {
-                resource.trail.origin = Some(Origin::file(&layer.origin, path).into());
-                resource.trail.annotated = true;
-            }
-            adopt_bookkeeping(resource);
-            if self.traces(resource) {
-                origin::begin(resource);
-                origin::observe_one(resource, &origin::of_file(&name));
-            }
-        }
-        Ok(resources)
+        files.append(self, layer, &mut all.resources, at)
     }
 
     fn enter<'b>(&self, layer: &Layer<'b>, path: &str, wanted: Kind) -> Result<Layer<'b>> {
@@ -484,7 +481,7 @@ impl Build {
     }
 
     /// Whether somebody asks where the fields of an object were set.
-    fn traces(&self, resource: &Resource) -> bool {
+    pub fn traces(&self, resource: &Resource) -> bool {
         let kind = self.traces.as_deref();
         kind.is_some_and(|kind| kind == resource.kind())
     }
@@ -496,7 +493,7 @@ impl Build {
 }
 
 /// An input may ask for a hash, and tell of earlier names, by kustomize's own annotations.
-fn adopt_bookkeeping(resource: &mut Resource) {
+pub(super) fn adopt_bookkeeping(resource: &mut Resource) {
     let annotation = |name: &str| {
         resource.metadata_entry(
             "annotations",

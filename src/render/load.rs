@@ -11,7 +11,7 @@ use super::limits::{
 };
 use super::meter::{Size, spend};
 use super::resource::Resource;
-use crate::tree::{EntryKind, ReadError, Tree};
+use crate::tree::{EntryKind, Found, ReadError, Tree};
 
 /// What one render may still read.
 #[derive(Debug, Default)]
@@ -77,19 +77,32 @@ impl<'a> Loader<'a> {
             .unwrap_or_else(|_| path.to_owned())
     }
 
+    /// What `path`, as written in the kustomization, leads to; `None` where nothing is.
+    ///
+    /// # Errors
+    /// As [`Loader::kind`].
+    pub fn find(&self, path: &str) -> Result<Option<Found>> {
+        let full = self.join(path)?;
+        self.tree.find(&full).map_err(|e| read_error(e, &full))
+    }
+
     /// The bytes of a file.
     ///
     /// # Errors
     /// On a URL, on a file outside of the directory, and where it cannot be read.
     pub fn read(&self, path: &str) -> Result<Arc<[u8]>> {
         refuse_url(path)?;
-        let full = self.join(path)?;
+        self.read_found(path, self.find(path)?.as_ref())
+    }
+
+    /// The bytes of a file that was looked for at `path`, which is no URL, just now.
+    ///
+    /// # Errors
+    /// On a file outside of the directory, and where it cannot be read.
+    pub fn read_found(&self, path: &str, found: Option<&Found>) -> Result<Arc<[u8]>> {
         if self.restrictor == LoadRestrictor::RootOnly
-            && let Some(real) = self
-                .tree
-                .real_path(&full)
-                .map_err(|e| read_error(e, &full))?
-            && !is_below(&real, &self.dir)
+            && let Some(found) = found
+            && !is_below(&found.path, &self.dir)
         {
             return Err(Error::new(
                 Reason::PathEscape,
@@ -104,7 +117,9 @@ impl<'a> Loader<'a> {
             ));
         }
         self.spend_file()?;
-        let bytes = self.tree.read(&full).map_err(|e| read_error(e, &full))?;
+        let full = self.join(path)?;
+        let bytes = self.tree.read_found(&full, found);
+        let bytes = bytes.map_err(|e| read_error(e, &full))?;
         self.spend_bytes(bytes.len())?;
         Ok(bytes)
     }
@@ -182,9 +197,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// As [`Loader::count`].
     pub fn count_all(&self, resources: &[Resource]) -> Result<()> {
-        resources
-            .iter()
-            .try_for_each(|resource| self.count(Size::of_object(&resource.object)))
+        self.count(Size::of_all(resources))
     }
 
     fn spend_file(&self) -> Result<()> {
@@ -202,19 +215,19 @@ impl<'a> Loader<'a> {
 
 /// The directory without symbolic links.
 fn directory(tree: &Tree, path: &str) -> Result<String> {
-    let real = tree.real_path(path).map_err(|e| read_error(e, path))?;
-    match (tree.kind(path).map_err(|e| read_error(e, path))?, real) {
-        (Some(EntryKind::Directory), Some(real)) => Ok(real),
-        (Some(EntryKind::Submodule), _) => Err(Error::new(
+    let found = tree.find(path).map_err(|e| read_error(e, path))?;
+    match found.map(|found| (found.kind, found.path)) {
+        Some((EntryKind::Directory, real)) => Ok(real),
+        Some((EntryKind::Submodule, _)) => Err(Error::new(
             Reason::RemoteBaseForbidden,
             format!("`{}` is a submodule", printed(path)),
         )
         .hint("submodules are not fetched: copy the files into the repository")),
-        (Some(_), _) => Err(Error::new(
+        Some(_) => Err(Error::new(
             Reason::PathNotFound,
             format!("`{}` is a file, not a directory", printed(path)),
         )),
-        (None, _) => Err(Error::new(
+        None => Err(Error::new(
             Reason::PathNotFound,
             format!("there is no file or directory `{}`", printed(path)),
         )),

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::error::{Error, Reason, Result};
 use super::limits::{MAX_GROWTH, MAX_OBJECT_BYTES, MAX_WORK};
+use super::resource::Resource;
 use crate::yaml::{Mapping, Node};
 
 /// About what a key or value takes in memory, without its text.
@@ -95,6 +96,15 @@ impl Size {
         size
     }
 
+    /// Of objects, together.
+    pub fn of_all(resources: &[Resource]) -> Self {
+        let mut size = Self::default();
+        for resource in resources {
+            size.add_mapping(&resource.object, 0);
+        }
+        size
+    }
+
     /// Of a JSON value.
     pub fn of_value(value: &Value) -> Self {
         let mut size = Self::default();
@@ -126,15 +136,14 @@ impl Size {
 
     fn add_mapping(&mut self, mapping: &Mapping, depth: usize) {
         self.leaf(0, depth);
-        for (key, value) in mapping.iter() {
-            self.leaf(key.len(), depth + 1);
+        for (key, value) in &mapping.entries {
+            self.leaf(key.text.len(), depth + 1);
             self.add(value, depth + 1);
+            // a comment that is a schema is read each time
+            if let Some(json) = key.comment() {
+                self.nodes += json.len() / BYTES_PER_STEP;
+            }
         }
-        // a comment that is a schema is read each time
-        let comments = mapping.entries.iter().filter_map(|(key, _)| key.comment());
-        self.nodes += comments
-            .map(|json| json.len() / BYTES_PER_STEP)
-            .sum::<usize>();
     }
 
     fn add_value(&mut self, value: &Value, depth: usize) {

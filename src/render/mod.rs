@@ -41,6 +41,7 @@ mod expand;
 mod field_path;
 mod fields;
 mod fieldspec;
+mod files;
 mod generators;
 mod glob;
 mod go_json;
@@ -63,6 +64,7 @@ mod names;
 mod namespace;
 mod order;
 mod origin;
+mod parallel;
 mod patches;
 mod plugins;
 mod provenance;
@@ -85,7 +87,7 @@ use serde_json::Value;
 
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Duplicates, Node, Resolver, emit, emit_documents, resolve, to_string};
+use crate::yaml::{Duplicates, Node, Resolver, emit_documents, resolve, to_string};
 
 pub use directory::{DirectoryOptions, render_directory};
 pub use error::{Error, Reason};
@@ -122,6 +124,8 @@ pub struct Options {
     pub managed_by_label: bool,
     /// How to read a directory without kustomization file.
     pub directory: DirectoryOptions,
+    /// How many threads may work at it; 0 is as good as 1. What comes out is the same.
+    pub threads: usize,
 }
 
 /// What came out.
@@ -207,7 +211,8 @@ pub fn render(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Err
 /// As [`render`].
 pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
     let (resources, warnings) = build::build(tree, dir, options)?;
-    let objects = resources.into_iter().map(print).collect::<Result<_, _>>()?;
+    let objects = parallel::map(resources, options.threads, print);
+    let objects = objects.into_iter().collect::<Result<_, _>>()?;
     Ok(Rendered { objects, warnings })
 }
 
@@ -226,15 +231,11 @@ pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered
         });
     }
     let (resources, warnings) = build::build(tree, dir, options)?;
-    let mut text = String::new();
-    let mut documents = Vec::with_capacity(resources.len());
-    for resource in resources {
-        text.clear();
-        emit(&print(resource)?.value, &mut text);
-        documents.push(text.as_str().into());
-    }
+    let documents = parallel::map(resources, options.threads, |resource| {
+        print(resource).map(|object| to_string(&object.value).into_boxed_str())
+    });
     Ok(RenderedText {
-        documents,
+        documents: documents.into_iter().collect::<Result<_, _>>()?,
         warnings,
     })
 }

@@ -54,7 +54,7 @@ impl DiskFiles {
         let ends = dir.match_indices('/').map(|(i, _)| i).chain([dir.len()]);
         for part in ends.map(|end| &dir[..end]) {
             if !known(part) {
-                if self.entry(part)? != Some(EntryKind::Directory) {
+                if !self.entry(part)?.is_some_and(|entry| entry.is_dir()) {
                     return Ok(false);
                 }
                 let mut real = self.real.lock().unwrap_or_else(PoisonError::into_inner);
@@ -64,28 +64,64 @@ impl DiskFiles {
         Ok(true)
     }
 
+    /// What is at `path`, and no link stands in front of it; `None` where nothing is.
+    fn look(&self, path: &str) -> Result<Option<fs::Metadata>, ReadError> {
+        if self.is_real(path::parent(path))? {
+            self.entry(path)
+        } else {
+            Ok(None)
+        }
+    }
+
     /// What is at `path`, whose directory is real.
-    fn entry(&self, path: &str) -> Result<Option<EntryKind>, ReadError> {
+    fn entry(&self, path: &str) -> Result<Option<fs::Metadata>, ReadError> {
         match fs::symlink_metadata(self.root.join(path)) {
-            Ok(metadata) => Ok(kind_of(metadata.file_type())),
+            Ok(metadata) => Ok(Some(metadata)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(store(path, &error)),
         }
     }
 
-    /// Whether the file that was opened is what is at `path`, and no link stands there.
-    #[cfg(unix)]
-    fn is_still(&self, path: &str, opened: &fs::Metadata) -> io::Result<bool> {
-        use std::os::unix::fs::MetadataExt as _;
-
-        let there = fs::symlink_metadata(self.root.join(path))?;
-        Ok(opened.is_file() && (opened.dev(), opened.ino()) == (there.dev(), there.ino()))
+    /// Reads a regular file that was seen at `path`.
+    fn read_file(
+        &self,
+        path: &str,
+        seen: &fs::Metadata,
+        limit: usize,
+    ) -> Result<Arc<[u8]>, ReadError> {
+        let file = File::open(self.root.join(path)).map_err(|e| store(path, &e))?;
+        let opened = file.metadata().map_err(|e| store(path, &e))?;
+        // What was a file a moment ago may be a link by now, and would have been followed.
+        if !is_same(seen, &opened) {
+            let message = format!("`{path}` changed while it was read");
+            return Err(ReadError::Store(message));
+        }
+        let most = (limit as u64).saturating_add(1);
+        // Room for one byte more shows the end of the file without a third read.
+        let expected = opened.len().saturating_add(1).min(most);
+        let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
+        file.take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| store(path, &error))?;
+        if bytes.len() > limit {
+            return Err(too_large(path, limit));
+        }
+        Ok(bytes.into())
     }
 
-    /// Other systems make links for administrators only.
-    #[cfg(not(unix))]
-    fn is_still(&self, _: &str, opened: &fs::Metadata) -> io::Result<bool> {
-        Ok(opened.is_file())
+    /// Reads the target of a symbolic link.
+    fn read_link(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
+        let target = fs::read_link(self.root.join(path)).map_err(|error| store(path, &error))?;
+        let inside = target
+            .is_absolute()
+            .then(|| self.inside(path, &target))
+            .flatten();
+        let target = inside.map_or(target, PathBuf::from).into_os_string();
+        let bytes = target.as_encoded_bytes();
+        if bytes.len() > limit {
+            return Err(too_large(path, limit));
+        }
+        Ok(bytes.into())
     }
 
     /// An absolute target of a link at `link` inside the root, as a relative one.
@@ -107,59 +143,20 @@ impl Files for DiskFiles {
         if path.is_empty() {
             return Ok(Some(EntryKind::Directory));
         }
-        if self.is_real(path::parent(path))? {
-            self.entry(path)
-        } else {
-            Ok(None)
-        }
+        let seen = self.look(path)?;
+        Ok(seen.and_then(|seen| kind_of(seen.file_type())))
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
-        let too_large = || ReadError::TooLarge {
-            path: path.into(),
-            limit,
-        };
-        match self.kind(path)? {
+        let seen = self.look(path)?;
+        let seen = seen.and_then(|seen| Some((kind_of(seen.file_type())?, seen)));
+        match seen {
             None => Err(ReadError::NotFound { path: path.into() }),
-            Some(EntryKind::Directory | EntryKind::Submodule) => {
+            Some((EntryKind::Directory | EntryKind::Submodule, _)) => {
                 Err(ReadError::NotAFile { path: path.into() })
             }
-            Some(EntryKind::Symlink) => {
-                let target =
-                    fs::read_link(self.root.join(path)).map_err(|error| store(path, &error))?;
-                let inside = target
-                    .is_absolute()
-                    .then(|| self.inside(path, &target))
-                    .flatten();
-                let target = inside.map_or(target, PathBuf::from).into_os_string();
-                let bytes = target.as_encoded_bytes();
-                if bytes.len() > limit {
-                    Err(too_large())
-                } else {
-                    Ok(bytes.into())
-                }
-            }
-            Some(EntryKind::File) => {
-                let file = File::open(self.root.join(path)).map_err(|e| store(path, &e))?;
-                let opened = file.metadata().map_err(|e| store(path, &e))?;
-                // What was a file a moment ago may be a link by now, and would be followed.
-                if !self.is_still(path, &opened).map_err(|e| store(path, &e))? {
-                    let message = format!("`{path}` changed while it was read");
-                    return Err(ReadError::Store(message));
-                }
-                let most = (limit as u64).saturating_add(1);
-                // Room for one byte more shows the end of the file without a third read.
-                let expected = opened.len().saturating_add(1).min(most);
-                let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0));
-                file.take(most)
-                    .read_to_end(&mut bytes)
-                    .map_err(|error| store(path, &error))?;
-                if bytes.len() > limit {
-                    Err(too_large())
-                } else {
-                    Ok(bytes.into())
-                }
-            }
+            Some((EntryKind::Symlink, _)) => self.read_link(path, limit),
+            Some((EntryKind::File, seen)) => self.read_file(path, &seen, limit),
         }
     }
 
@@ -190,6 +187,25 @@ fn kind_of(kind: fs::FileType) -> Option<EntryKind> {
     } else {
         kind.is_file().then_some(EntryKind::File)
     }
+}
+
+/// Whether two looks were at the same file.
+#[cfg(unix)]
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    other.is_file() && (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Other systems make links for administrators only.
+#[cfg(not(unix))]
+fn is_same(_: &fs::Metadata, other: &fs::Metadata) -> bool {
+    other.is_file()
+}
+
+fn too_large(path: &str, limit: usize) -> ReadError {
+    let path = path.into();
+    ReadError::TooLarge { path, limit }
 }
 
 /// True if an error means that nothing is at the path.

@@ -90,6 +90,15 @@ fn listing_id(entries: &[(String, EntryKind)]) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// What a path leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The path without symbolic links, `.` and `..`.
+    pub path: String,
+    /// What is there: no symbolic link.
+    pub kind: EntryKind,
+}
+
 /// The files of one revision. A clone is the same tree.
 ///
 /// Paths given to its methods are relative to the root and may have `.`, `..` and symbolic links
@@ -148,7 +157,7 @@ impl Tree {
     /// # Errors
     /// A path or a link that leads out of the tree, a loop of links, a store that cannot be read.
     pub fn kind(&self, path: &str) -> Result<Option<EntryKind>, ReadError> {
-        Ok(self.find(path)?.map(|(_, kind)| kind))
+        Ok(self.find(path)?.map(|found| found.kind))
     }
 
     /// The path without symbolic links, `.` and `..`; `None` where nothing is there.
@@ -156,7 +165,7 @@ impl Tree {
     /// # Errors
     /// As for [`Tree::kind`].
     pub fn real_path(&self, path: &str) -> Result<Option<String>, ReadError> {
-        Ok(self.find(path)?.map(|(real, _)| real))
+        Ok(self.find(path)?.map(|found| found.path))
     }
 
     /// The bytes of a file.
@@ -164,9 +173,19 @@ impl Tree {
     /// # Errors
     /// As for [`Tree::kind`]; also when it is absent, not a file, or too large.
     pub fn read(&self, path: &str) -> Result<Arc<[u8]>, ReadError> {
-        match self.find(path)? {
+        self.read_found(path, self.find(path)?.as_ref())
+    }
+
+    /// The bytes of a file that was looked for at `path` just now.
+    ///
+    /// # Errors
+    /// As for [`Tree::read`].
+    pub fn read_found(&self, path: &str, found: Option<&Found>) -> Result<Arc<[u8]>, ReadError> {
+        match found {
             None => Err(ReadError::NotFound { path: path.into() }),
-            Some((real, EntryKind::File)) => self.files.read(&real, self.limit),
+            Some(found) if found.kind == EntryKind::File => {
+                self.files.read(&found.path, self.limit)
+            }
             Some(_) => Err(ReadError::NotAFile { path: path.into() }),
         }
     }
@@ -179,7 +198,7 @@ impl Tree {
     pub fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
         match self.find(path)? {
             None => Err(ReadError::NotFound { path: path.into() }),
-            Some((real, EntryKind::Directory)) => self.files.list(&real),
+            Some(found) if found.kind == EntryKind::Directory => self.files.list(&found.path),
             Some(_) => Err(ReadError::NotADirectory { path: path.into() }),
         }
     }
@@ -207,8 +226,11 @@ impl Tree {
         )
     }
 
-    /// Where `written` leads and what is there, through symbolic links.
-    fn find(&self, written: &str) -> Result<Option<(String, EntryKind)>, ReadError> {
+    /// Where `written` leads and what is there, through symbolic links; `None` where nothing is.
+    ///
+    /// # Errors
+    /// As for [`Tree::kind`].
+    pub fn find(&self, written: &str) -> Result<Option<Found>, ReadError> {
         let escape = || ReadError::PathEscape {
             path: path::printable(written),
         };
@@ -217,7 +239,7 @@ impl Tree {
             // Nearly always there is no link on the way, and one question is enough.
             let link = match self.files.kind(&path)? {
                 Some(EntryKind::Symlink) => path.len(),
-                Some(kind) => return Ok(Some((path, kind))),
+                Some(kind) => return Ok(Some(Found { path, kind })),
                 None => match self.first_link(&path)? {
                     Some(end) => end,
                     None => return Ok(None),

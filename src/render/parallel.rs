@@ -1,0 +1,80 @@
+//! The same work on many things, by several threads: reading the YAML of files and printing objects
+//! are most of what a render does. Nothing of it shows in the results.
+
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// How many things a thread takes at a time: few, so that all end together.
+const AT_A_TIME: usize = 16;
+
+/// What `work` makes of each of `items`, in their order, by up to `threads` threads: this one, and
+/// others that have ended when it returns.
+pub(super) fn map<T: Send, R: Send>(
+    items: Vec<T>,
+    threads: usize,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let helpers = items
+        .len()
+        .div_ceil(AT_A_TIME)
+        .min(threads)
+        .saturating_sub(1);
+    if helpers == 0 {
+        return items.into_iter().map(work).collect();
+    }
+    let mut done: Vec<Option<R>> = items.iter().map(|_| None).collect();
+    let waiting = Mutex::new(items.into_iter().zip(done.iter_mut()));
+    let take = || {
+        // A thread that panicked ends the whole: what the others still do does not matter.
+        let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.by_ref().take(AT_A_TIME).collect::<Vec<_>>()
+    };
+    let run = || {
+        loop {
+            let taken = take();
+            if taken.is_empty() {
+                break;
+            }
+            for (item, place) in taken {
+                *place = Some(work(item));
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..helpers {
+            scope.spawn(run);
+        }
+        run();
+    });
+    done.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_have_the_order_of_the_items_whoever_made_them() {
+        for threads in [0, 1, 2, 5] {
+            for count in [0, 1, AT_A_TIME, 3 * AT_A_TIME + 1] {
+                let expected: Vec<String> = (0..count).map(|i| i.to_string()).collect();
+                let made = map((0..count).collect(), threads, |i: usize| i.to_string());
+                assert_eq!(made, expected, "{count} by {threads}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_threads_work_at_once() {
+        let both = std::sync::Barrier::new(2);
+        // Returns only when two threads are in it.
+        let items = (0..2 * AT_A_TIME).collect();
+        let made = map(items, 2, |i: usize| {
+            if i.is_multiple_of(AT_A_TIME) {
+                both.wait();
+            }
+            i
+        });
+        assert_eq!(made.len(), 2 * AT_A_TIME);
+    }
+}
