@@ -7,7 +7,7 @@ use super::application::Application;
 use super::sources::Resolved;
 use crate::api::{Policy, RevisionId};
 use crate::cluster::Discovery;
-use crate::desired::{Defaults, Desired, DesiredObject, Placement, build};
+use crate::desired::{Defaults, Desired, DesiredObject, Placement, build_after};
 use crate::error::{Class, Diagnostics, Fault as _};
 use crate::render;
 use crate::status::Problem;
@@ -44,6 +44,8 @@ pub(super) struct Newest {
     key: GoalKey,
     /// What its render looked at: a commit that touches none of it has the same objects.
     closure: Arc<Closure>,
+    /// What the API server served when its objects were made ready.
+    discovery: Option<Arc<Discovery>>,
 }
 
 /// A render that failed: the same again would fail in the same way.
@@ -141,6 +143,7 @@ impl Application {
                     desired: Arc::new(desired),
                     key,
                     closure,
+                    discovery: self.discovery.clone(),
                 });
             }
             Err(problem) => self.problems.push(problem),
@@ -238,8 +241,22 @@ impl Application {
         self.shared.metrics.render(Ok(()));
         let mut discovery = self.discovery(false).await?;
         let objects = &rendered.objects;
-        let build_with =
-            |discovery: &Discovery| build(objects, discovery, &self.owner, key.defaults.clone());
+        let build_with = |discovery: &Arc<Discovery>| {
+            let is_known = |newest: &&Newest| {
+                let served = newest.discovery.as_ref();
+                newest.key.defaults == key.defaults
+                    && served.is_some_and(|served| Arc::ptr_eq(served, discovery))
+            };
+            let earlier = self.newest.as_ref().filter(is_known);
+            let earlier = earlier.map(|newest| &*newest.desired);
+            build_after(
+                earlier,
+                objects,
+                discovery,
+                &self.owner,
+                key.defaults.clone(),
+            )
+        };
         let mut desired = build_with(&discovery);
         if desired
             .as_ref()

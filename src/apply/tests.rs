@@ -36,6 +36,7 @@ fn desired(name: &str) -> (ObjectId, Arc<DesiredObject>) {
         place: String::new(),
         generated: None,
         claims: None,
+        rendered: None,
     };
     (id, Arc::new(desired))
 }

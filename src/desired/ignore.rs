@@ -13,7 +13,7 @@ use crate::object::{Gvk, Object, ObjectId, Pointer, keys};
 use crate::render::RenderedObject;
 
 /// The workloads that autoscalers of a revision scale.
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Scaled(BTreeSet<ObjectId>);
 
 impl Scaled {

@@ -13,6 +13,7 @@ mod installation;
 pub mod normalize;
 mod record;
 mod restored;
+mod reuse;
 mod switches;
 
 use std::borrow::Cow;
@@ -28,6 +29,8 @@ pub use hooks::{DeletePolicy, Hook};
 pub use ignore::scaled_by;
 pub use installation::Installation;
 pub use restored::restore;
+
+use reuse::Earlier;
 
 use crate::api::{IgnoreRule, ObjectOptions};
 use crate::cluster::{Discovery, Lookup, Resource};
@@ -70,7 +73,12 @@ pub struct DesiredObject {
     pub generated: Option<String>,
     /// For a StatefulSet: whether it has claims, which hold data.
     pub claims: Option<bool>,
+    /// What it was made from; `None` where that has to be looked at each time.
+    pub rendered: Option<RenderedHash>,
 }
+
+/// sha256 of an object as it was rendered.
+pub type RenderedHash = [u8; 32];
 
 /// How the API server serves an object's kind.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +120,15 @@ pub struct Desired {
     pub digest: String,
     /// What normalisation took out that a person wrote.
     pub notes: Vec<Diagnostic>,
+    /// What other objects of the revision have to do with each of them.
+    pub around: Around,
+}
+
+/// What objects of a revision mean for others of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Around {
+    crds: BTreeMap<(String, String), Scope>,
+    scaled: ignore::Scaled,
 }
 
 impl Desired {
@@ -146,25 +163,58 @@ pub fn build(
     owner: &Owner,
     defaults: impl Into<Defaults>,
 ) -> Result<Desired, Diagnostics> {
+    build_after(None, rendered, discovery, owner, defaults)
+}
+
+/// The same, after an `earlier` revision of the same owner, made with the same discovery and defaults:
+/// objects that were rendered the same are taken from there.
+///
+/// # Errors
+/// As [`build`].
+pub fn build_after(
+    earlier: Option<&Desired>,
+    rendered: &[RenderedObject],
+    discovery: &Discovery,
+    owner: &Owner,
+    defaults: impl Into<Defaults>,
+) -> Result<Desired, Diagnostics> {
     let defaults = defaults.into();
-    let crds = crds::declared(rendered);
-    let digest = digest(rendered, &defaults.namespace);
-    let scaled = ignore::Scaled::by(rendered, &defaults.namespace);
+    let around = Around {
+        crds: crds::declared(rendered),
+        scaled: ignore::Scaled::by(rendered, &defaults.namespace),
+    };
+    let hashes: Vec<RenderedHash> = rendered.iter().map(rendered_hash).collect();
+    let earlier = Earlier::of(earlier.filter(|earlier| earlier.around == around));
+    let mut desired = Desired {
+        digest: digest_of(hashes.clone(), &defaults.namespace),
+        ..Desired::default()
+    };
     let mut mistakes = Diagnostics::default();
-    let mut notes = Vec::new();
     let mut places: BTreeMap<ObjectId, String> = BTreeMap::new();
-    let mut desired = Desired::default();
-    for one in rendered {
+    for (one, hash) in rendered.iter().zip(hashes) {
+        if let Some(known) = earlier.find(&hash, one) {
+            if is_first(&mut places, known, one, &mut mistakes) {
+                desired.objects.insert(known.id.clone(), Arc::clone(known));
+            }
+            continue;
+        }
         let found = mistakes.0.len();
-        let noted = notes.len();
-        let hook = hooks::read(one, &mut notes, &mut mistakes);
+        let noted = desired.notes.len();
+        let hook = hooks::read(one, &mut desired.notes, &mut mistakes);
         let (one, prefix) = match &hook {
-            Some(_) => hooks::named(one, &digest),
+            Some(_) => hooks::named(one, &desired.digest),
             None => (Cow::Borrowed(one), None),
         };
         let one = one.as_ref();
-        let object = desired_object(one, discovery, &crds, &defaults, &mut notes, &mut mistakes);
-        for note in &mut notes[noted..] {
+        let object = desired_object(
+            one,
+            discovery,
+            &around.crds,
+            &defaults,
+            &mut desired.notes,
+            &mut mistakes,
+        );
+        for note in &mut desired.notes[noted..] {
             note.path.clone_from(&one.source.path);
             note.line = one.source.line;
         }
@@ -176,20 +226,10 @@ pub fn build(
             &body,
             one,
             &defaults.ignore,
-            &scaled,
+            &around.scaled,
             &mut mistakes,
         );
-        if let Some(first) = places.get(&object.id) {
-            mistakes.push(
-                at(one, "the object is declared twice")
-                    .about(&object.id)
-                    .hint(format!("the other one is in {first}")),
-            );
-            continue;
-        }
-        let id = object.id.clone();
-        places.insert(id.clone(), object.place.clone());
-        if mistakes.0.len() > found {
+        if !is_first(&mut places, &object, one, &mut mistakes) || mistakes.0.len() > found {
             continue;
         }
         if let Some(hook) = &hook
@@ -208,6 +248,9 @@ pub fn build(
         }
         mark(&object, &mut body, owner);
         object.manifest = Manifest::of(&body);
+        let is_told = desired.notes.len() > noted;
+        object.rendered = (hook.is_none() && !is_told).then_some(hash);
+        let id = object.id.clone();
         match hook {
             Some(hook) if !hook.skip => {
                 if let (0, Some(weight)) = (object.wave, hook.weight) {
@@ -221,9 +264,27 @@ pub fn build(
             }
         }
     }
-    desired.digest = digest;
-    desired.notes = notes;
+    desired.around = around;
     mistakes.into_result(desired)
+}
+
+/// Whether an object is the first of its id; a second one is a mistake.
+fn is_first(
+    places: &mut BTreeMap<ObjectId, String>,
+    object: &DesiredObject,
+    one: &RenderedObject,
+    mistakes: &mut Diagnostics,
+) -> bool {
+    if let Some(first) = places.get(&object.id) {
+        mistakes.push(
+            at(one, "the object is declared twice")
+                .about(&object.id)
+                .hint(format!("the other one is in {first}")),
+        );
+        return false;
+    }
+    places.insert(object.id.clone(), object.place.clone());
+    true
 }
 
 /// A diagnostic at an object's place in the repository.
@@ -325,13 +386,11 @@ fn desired_object(
         options: switches.options,
         gvk,
         ignored: switches.ignored,
-        place: match one.source.line {
-            Some(line) => format!("{}:{line}", one.source.path),
-            None => one.source.path.clone(),
-        },
+        place: place_of(one),
         generated: one.generated.as_ref().map(|g| g.base_name.clone()),
         claims: record::claims(&object),
         manifest: Manifest::default(),
+        rendered: None,
     };
     Some((desired, object))
 }
@@ -373,13 +432,25 @@ pub fn content_hash(object: &Object) -> u64 {
     u64::from_be_bytes(digest[..8].try_into().expect("a sha256 has 32 bytes"))
 }
 
+/// The place of an object in the repository.
+fn place_of(one: &RenderedObject) -> String {
+    match one.source.line {
+        Some(line) => format!("{}:{line}", one.source.path),
+        None => one.source.path.clone(),
+    }
+}
+
 /// From what Git says alone: an API server that comes to serve a kind makes no new revision. The
 /// order of files does not count.
 pub(crate) fn digest(rendered: &[RenderedObject], namespace: &str) -> String {
-    let mut objects: Vec<_> = rendered
-        .iter()
-        .map(|one| Sha256::digest(one.value.to_string()))
-        .collect();
+    digest_of(rendered.iter().map(rendered_hash).collect(), namespace)
+}
+
+fn rendered_hash(one: &RenderedObject) -> RenderedHash {
+    Sha256::digest(one.value.to_string()).into()
+}
+
+fn digest_of(mut objects: Vec<RenderedHash>, namespace: &str) -> String {
     objects.sort_unstable();
     let mut sha = Sha256::new();
     sha.update(namespace);

@@ -169,3 +169,58 @@ fn replicas_are_no_content_where_git_has_their_autoscaler() {
     assert_eq!(hash(&[web(1), scale.clone()]), hash(&[web(2), scale]));
     assert_ne!(hash(&[web(1)]), hash(&[web(2)]));
 }
+
+#[test]
+fn objects_that_were_rendered_the_same_are_taken_over() {
+    let one = |name: &str, value: &str| {
+        let mut object = config_map(name, json!({}));
+        object["data"]["k"] = json!(value);
+        rendered(object)
+    };
+    let deployment = |name: &str| {
+        rendered(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name}, "spec": {"replicas": 2}}))
+    };
+    let autoscaler = || {
+        rendered(
+            json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web"}, "spec": {"maxReplicas": 5, "scaleTargetRef":
+                {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}}),
+        )
+    };
+    let after = |earlier: Option<&Desired>, set: &[RenderedObject]| {
+        build_after(earlier, set, &discovery(), &owner(), "shop").expect("valid")
+    };
+    // Each object of the second set, and whether it is the very one of the first.
+    let taken = |first: &[RenderedObject], second: &[RenderedObject]| -> Vec<bool> {
+        let earlier = after(None, first);
+        let desired = after(Some(&earlier), second);
+        assert_eq!(desired, after(None, second), "as if there were none before");
+        let objects = desired.objects.iter();
+        objects
+            .map(|(id, object)| {
+                let before = earlier.objects.get(id);
+                before.is_some_and(|before| Arc::ptr_eq(before, object))
+            })
+            .collect()
+    };
+    let set = [one("a", "1"), one("b", "1"), deployment("web")];
+    assert_eq!(taken(&set, &set), [true, true, true]);
+    let changed = [one("a", "1"), one("b", "2"), deployment("web")];
+    assert_eq!(taken(&set, &changed), [true, false, true]);
+    let mut moved = set.clone();
+    moved[1].source.line = Some(9);
+    assert_eq!(taken(&set, &moved), [true, false, true]);
+    // With an autoscaler the replicas of the deployment are left to it.
+    let scaled = [one("a", "1"), deployment("web"), autoscaler()];
+    assert_eq!(taken(&set, &scaled), [false, false, false]);
+    assert_eq!(taken(&scaled, &set), [false, false, false]);
+    let mut hook = one("a", "1");
+    hook.value["metadata"]["annotations"] = json!({"argocd.argoproj.io/hook": "Skip"});
+    assert_eq!(taken(&[hook.clone()], &[hook]), [false]);
+    let twice = [one("a", "1"), one("a", "1")];
+    let earlier = after(None, &twice[..1]);
+    let error = build_after(Some(&earlier), &twice, &discovery(), &owner(), "shop");
+    let error = error.expect_err("declared twice").to_string();
+    assert!(error.contains("declared twice"), "{error}");
+}

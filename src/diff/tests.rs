@@ -43,6 +43,7 @@ fn desired(hash: u64) -> Desired {
         place: "a.yaml:1".into(),
         generated: None,
         claims: None,
+        rendered: None,
     };
     Desired {
         objects: [(id(), std::sync::Arc::new(object))].into(),

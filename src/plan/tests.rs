@@ -66,6 +66,7 @@ impl World {
             place: String::new(),
             generated: None,
             claims: None,
+            rendered: None,
         };
         self.desired
             .objects

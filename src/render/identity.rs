@@ -24,9 +24,10 @@ pub(super) struct Identity {
 /// Group, version and kind of an object, as they stand in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct KindRef<'a> {
+    // The first to be compared: it tells most apart.
+    pub kind: &'a str,
     pub group: &'a str,
     pub version: &'a str,
-    pub kind: &'a str,
 }
 
 impl<'a> KindRef<'a> {

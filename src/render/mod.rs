@@ -253,30 +253,24 @@ fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {
 
 /// The value of an object, by kustomize's rules.
 fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
-    let id = resource.id();
     let resource::Resource {
         object,
         source,
         generated,
         ..
     } = resource;
-    let value = resolve(
-        &Node::Mapping(object),
-        Resolver::Kustomize,
-        Duplicates::Error,
-    );
-    let value = value.map_err(|e| {
-        // the line is of the file that the node came from, which may be a patch
-        Error::new(Reason::YamlInvalid, e.message)
-            .about(&id)
-            .on_line(e.line.or(source.line).unwrap_or(0))
+    let object = Node::Mapping(object);
+    let place = |error: Error, line: Option<u32>| {
+        let id = object.as_mapping().map(resource::id);
+        id.into_iter()
+            .fold(error, Error::about)
+            .on_line(line.or(source.line).unwrap_or(0))
             .within(&source.path)
-    })?;
-    meter::check_object(&value).map_err(|e| {
-        e.about(&id)
-            .on_line(source.line.unwrap_or(0))
-            .within(&source.path)
-    })?;
+    };
+    let value = resolve(&object, Resolver::Kustomize, Duplicates::Error);
+    // the line is of the file that the node came from, which may be a patch
+    let value = value.map_err(|e| place(Error::new(Reason::YamlInvalid, e.message), e.line))?;
+    meter::check_object(&value).map_err(|e| place(e, None))?;
     Ok(RenderedObject {
         value,
         source,

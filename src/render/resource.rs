@@ -194,7 +194,7 @@ impl Resource {
 
     /// The present identity.
     pub fn id(&self) -> Identity {
-        Identity::new(self.gvk(), self.namespace(), self.name())
+        id(&self.object)
     }
 
     /// Earlier identities, oldest first. The apiVersion is the present one.
@@ -269,6 +269,12 @@ impl Resource {
     pub fn metadata_map(&self, field: &str) -> Vec<(String, String)> {
         metadata_map(&self.object, field)
     }
+}
+
+/// The present identity of an object.
+pub(super) fn id(object: &Mapping) -> Identity {
+    let text = |field| metadata_text(object, field);
+    Identity::new(gvk(object), text("namespace"), text("name"))
 }
 
 /// Group, version and kind of an object.

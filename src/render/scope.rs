@@ -60,7 +60,8 @@ const CLUSTER_SCOPED: &[(&str, &[&str], &[&str])] = &[
 
 /// Whether objects of this kind certainly live outside namespaces.
 pub(super) fn is_cluster_scoped(kind: KindRef<'_>) -> bool {
+    // The kind first: hardly any two have the same length, and this is asked very often.
     CLUSTER_SCOPED.iter().any(|(group, versions, kinds)| {
-        *group == kind.group && versions.contains(&kind.version) && kinds.contains(&kind.kind)
+        kinds.contains(&kind.kind) && *group == kind.group && versions.contains(&kind.version)
     })
 }

@@ -58,6 +58,7 @@ fn object(kind: &str, name: &str, wave: i32) -> DesiredObject {
         place: format!("{name}.yaml:1"),
         generated: None,
         claims: None,
+        rendered: None,
     }
 }
 
