@@ -18,6 +18,7 @@ pub mod health;
 pub mod inventory;
 pub mod live;
 pub mod object;
+mod parallel;
 pub mod plan;
 pub mod render;
 pub mod revert;

@@ -24,6 +24,10 @@ use towline::cluster::{KubeCluster, connect_with};
 use towline::git::{AllowedSchemes, Scheme};
 use towline_testcluster::{AuditEvent, AuditMark, ControlPlane, GitRepo, GitServer};
 
+/// That of the `towline` binary: the agent runs in this process.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// This package.
 pub const PACKAGE: &str = env!("CARGO_MANIFEST_DIR");
 /// The namespace that everything is deployed to.

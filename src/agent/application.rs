@@ -316,8 +316,7 @@ impl Application {
             self.timers.audit = Some(Instant::now() + self.audit_interval());
         }
         let changed = self.read_mailbox() | self.check_dependencies();
-        let is_new = self.seen.as_ref() != Some(&request);
-        self.seen = Some(request.clone());
+        let before = self.seen.replace(request.clone());
         self.blocked = match self.prepare(&request, secrets) {
             Ok(prepared) => {
                 self.prepared = Some(prepared);
@@ -338,6 +337,10 @@ impl Application {
             self.problems = self.blocked.iter().cloned().collect();
             return self.publish(&request, true).await;
         };
+        // A refresh alone is worked on when its poll has ended.
+        let is_asked = self.blocked.is_none() && self.refreshing.is_some();
+        let waits = |before: &Request| is_asked && request.only_refreshes(before);
+        let is_new = before.is_none_or(|before| before != request && !waits(&before));
         let polled = self.source_state().polled;
         let refreshed = self.refreshing.take_if(|(ticket, _)| polled >= *ticket);
         if let Some((_, token)) = &refreshed {

@@ -9,7 +9,8 @@ use crate::api::{Policy, RevisionId};
 use crate::cluster::Discovery;
 use crate::desired::{Defaults, Desired, DesiredObject, Placement, build_after};
 use crate::error::{Class, Diagnostics, Fault as _};
-use crate::render;
+use crate::inventory::Owner;
+use crate::render::{self, RenderedObject};
 use crate::status::Problem;
 use crate::tree::Closure;
 
@@ -75,6 +76,33 @@ impl GoalKey {
                 commit,
                 ..self.clone()
             }
+    }
+}
+
+/// Makes rendered objects ready to apply.
+struct Builder {
+    /// The revision before, and what was served when it was made.
+    earlier: Option<(Arc<Desired>, Arc<Discovery>)>,
+    owner: Owner,
+    defaults: Defaults,
+}
+
+impl Builder {
+    fn build(
+        &self,
+        objects: &[RenderedObject],
+        served: &Arc<Discovery>,
+    ) -> Result<Desired, Diagnostics> {
+        let earlier = self.earlier.as_ref();
+        let earlier = earlier.filter(|(_, discovery)| Arc::ptr_eq(discovery, served));
+        build_after(
+            earlier.map(|(desired, _)| &**desired),
+            objects,
+            served,
+            &self.owner,
+            self.defaults.clone(),
+            super::render_threads(),
+        )
     }
 }
 
@@ -201,22 +229,30 @@ impl Application {
         }
     }
 
-    /// Tree → rendered → desired, off the async threads: rendering is pure computation.
+    /// Tree → rendered → desired, off the async threads: both are pure computation.
     async fn render(
         &mut self,
         resolved: &Arc<Resolved>,
         key: &GoalKey,
     ) -> Result<(Desired, Arc<Closure>), Problem> {
+        let discovery = self.discovery(false).await;
+        let builder = self.builder(key);
         let resolved = Arc::clone(resolved);
         let options = super::render_options(key.directory.as_ref());
         let path = key.path.trim_matches('/').to_owned();
-        let rendered = tokio::task::spawn_blocking(move || {
+        let served = discovery.clone().ok();
+        let made = tokio::task::spawn_blocking(move || {
             let (tree, recording) = resolved.tree.recording();
             let rendered = render::render(&tree, &path, &options);
-            (rendered, Arc::new(recording.closure()))
+            let closure = Arc::new(recording.closure());
+            let made = rendered.map(|rendered| {
+                let desired = served.map(|served| builder.build(&rendered.objects, &served));
+                (builder, rendered.objects, desired)
+            });
+            (made, closure)
         });
-        let (rendered, closure) = match rendered.await {
-            Ok((Ok(rendered), closure)) => (rendered, closure),
+        let (made, closure) = match made.await {
+            Ok((Ok(made), closure)) => (made, closure),
             Ok((Err(error), closure)) => {
                 self.shared.metrics.render(Err(error.reason()));
                 let problem = Problem::of(&error);
@@ -229,41 +265,21 @@ impl Application {
                 return Err(problem);
             }
             // One Application's panic never takes the agent down.
-            Err(panic) => {
-                self.shared.metrics.render(Err("RenderPanicked"));
-                return Err(Problem {
-                    reason: "RenderPanicked".into(),
-                    message: format!("the renderer broke down: {panic}; please report it"),
-                    class: Class::Stalled,
-                });
-            }
+            Err(panic) => return Err(self.broke_down(&panic)),
         };
         self.shared.metrics.render(Ok(()));
-        let mut discovery = self.discovery(false).await?;
-        let objects = &rendered.objects;
-        let build_with = |discovery: &Arc<Discovery>| {
-            let is_known = |newest: &&Newest| {
-                let served = newest.discovery.as_ref();
-                newest.key.defaults == key.defaults
-                    && served.is_some_and(|served| Arc::ptr_eq(served, discovery))
-            };
-            let earlier = self.newest.as_ref().filter(is_known);
-            let earlier = earlier.map(|newest| &*newest.desired);
-            build_after(
-                earlier,
-                objects,
-                discovery,
-                &self.owner,
-                key.defaults.clone(),
-            )
-        };
-        let mut desired = build_with(&discovery);
-        if desired
-            .as_ref()
-            .is_ok_and(|desired| desired.waiting().next().is_some())
+        let mut discovery = discovery?;
+        let (builder, objects, mut desired) = made;
+        if let Some(Ok(built)) = &desired
+            && built.waiting().next().is_some()
         {
             discovery = self.discovery(true).await?;
-            desired = build_with(&discovery);
+            let served = Arc::clone(&discovery);
+            let built = tokio::task::spawn_blocking(move || builder.build(&objects, &served));
+            desired = Some(built.await.map_err(|panic| self.broke_down(&panic))?);
+        } else {
+            // Thousands of objects take their time to be dropped, and nobody has to wait for it.
+            tokio::task::spawn_blocking(move || drop(objects));
         }
         self.discovery = Some(discovery);
         let refused = |reason: &str, mistakes: Diagnostics| Problem {
@@ -271,6 +287,7 @@ impl Application {
             message: mistakes.to_string().replace('\n', "; "),
             class: Class::Stalled,
         };
+        let desired = desired.unwrap_or_else(|| Ok(Desired::default()));
         let desired = desired.map_err(|mistakes| refused("ManifestInvalid", mistakes))?;
         if !key.self_management {
             let reason = "SelfManagedObject";
@@ -279,6 +296,30 @@ impl Application {
                 .map_err(|mistakes| refused(reason, mistakes))?;
         }
         Ok((desired, closure))
+    }
+
+    /// What makes the objects of a render ready to apply.
+    fn builder(&self, key: &GoalKey) -> Builder {
+        let newest = self.newest.as_ref();
+        let known = newest.filter(|newest| newest.key.defaults == key.defaults);
+        let earlier = known.and_then(|newest| {
+            let discovery = newest.discovery.clone()?;
+            Some((Arc::clone(&newest.desired), discovery))
+        });
+        Builder {
+            earlier,
+            owner: self.owner.clone(),
+            defaults: key.defaults.clone(),
+        }
+    }
+
+    fn broke_down(&self, panic: &tokio::task::JoinError) -> Problem {
+        self.shared.metrics.render(Err("RenderPanicked"));
+        Problem {
+            reason: "RenderPanicked".into(),
+            message: format!("the renderer broke down: {panic}; please report it"),
+            class: Class::Stalled,
+        }
     }
 
     /// Whether the Application is meant to manage towline itself: only where whoever made it may do

@@ -93,6 +93,17 @@ impl Request {
         serde_json::from_value(status).unwrap_or_default()
     }
 
+    /// Whether nothing but a refresh is asked for that was not before.
+    pub fn only_refreshes(&self, before: &Self) -> bool {
+        let refresh = before.refresh.clone();
+        self.refresh != before.refresh
+            && *before
+                == Self {
+                    refresh,
+                    ..self.clone()
+                }
+    }
+
     /// As the owner of objects.
     pub fn owner(&self, install: &str) -> Owner {
         Owner {
@@ -170,7 +181,12 @@ mod tests {
         );
         assert_eq!(Request::read(&written), before);
         let asked = object(json!({keys::REFRESH: "1"}), json!({}));
-        assert_ne!(Request::read(&asked), before);
+        let asked = Request::read(&asked);
+        assert_ne!(asked, before);
+        assert!(asked.only_refreshes(&before) && !before.only_refreshes(&before));
+        let more = json!({keys::REFRESH: "1", keys::SYNC: "1"});
+        let more = Request::read(&object(more, json!({})));
+        assert!(!more.only_refreshes(&before));
     }
 
     #[test]

@@ -38,6 +38,7 @@ use crate::error::{Diagnostic, Diagnostics};
 use crate::inventory::{Owner, Phase};
 use crate::live::Ignore;
 use crate::object::{Gvk, Manifest, Object, ObjectId, Scope, keys};
+use crate::parallel;
 use crate::render::RenderedObject;
 
 /// One object as the cluster should hold it.
@@ -163,11 +164,11 @@ pub fn build(
     owner: &Owner,
     defaults: impl Into<Defaults>,
 ) -> Result<Desired, Diagnostics> {
-    build_after(None, rendered, discovery, owner, defaults)
+    build_after(None, rendered, discovery, owner, defaults, 1)
 }
 
-/// The same, after an `earlier` revision of the same owner, made with the same discovery and defaults:
-/// objects that were rendered the same are taken from there.
+/// The same by so many `threads`, after an `earlier` revision of the same owner, made with the same
+/// discovery and defaults: objects that were rendered the same are taken from there.
 ///
 /// # Errors
 /// As [`build`].
@@ -177,13 +178,14 @@ pub fn build_after(
     discovery: &Discovery,
     owner: &Owner,
     defaults: impl Into<Defaults>,
+    threads: usize,
 ) -> Result<Desired, Diagnostics> {
     let defaults = defaults.into();
     let around = Around {
         crds: crds::declared(rendered),
         scaled: ignore::Scaled::by(rendered, &defaults.namespace),
     };
-    let hashes: Vec<RenderedHash> = rendered.iter().map(rendered_hash).collect();
+    let hashes = parallel::map(rendered.iter().collect(), threads, rendered_hash);
     let earlier = Earlier::of(earlier.filter(|earlier| earlier.around == around));
     let mut desired = Desired {
         digest: digest_of(hashes.clone(), &defaults.namespace),

@@ -189,7 +189,7 @@ fn objects_that_were_rendered_the_same_are_taken_over() {
         )
     };
     let after = |earlier: Option<&Desired>, set: &[RenderedObject]| {
-        build_after(earlier, set, &discovery(), &owner(), "shop").expect("valid")
+        build_after(earlier, set, &discovery(), &owner(), "shop", 2).expect("valid")
     };
     // Each object of the second set, and whether it is the very one of the first.
     let taken = |first: &[RenderedObject], second: &[RenderedObject]| -> Vec<bool> {
@@ -220,7 +220,7 @@ fn objects_that_were_rendered_the_same_are_taken_over() {
     assert_eq!(taken(&[hook.clone()], &[hook]), [false]);
     let twice = [one("a", "1"), one("a", "1")];
     let earlier = after(None, &twice[..1]);
-    let error = build_after(Some(&earlier), &twice, &discovery(), &owner(), "shop");
+    let error = build_after(Some(&earlier), &twice, &discovery(), &owner(), "shop", 2);
     let error = error.expect_err("declared twice").to_string();
     assert!(error.contains("declared twice"), "{error}");
 }

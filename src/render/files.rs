@@ -10,7 +10,8 @@ use super::meter::Size;
 use super::provenance::Origin;
 use super::resource::Resource;
 use super::resources::Resources;
-use super::{manifest, origin, parallel};
+use super::{manifest, origin};
+use crate::parallel;
 use crate::tree::Found;
 
 /// How many bytes are read before they are understood: they are in memory until then.

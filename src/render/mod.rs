@@ -64,7 +64,6 @@ mod names;
 mod namespace;
 mod order;
 mod origin;
-mod parallel;
 mod patches;
 mod plugins;
 mod provenance;
@@ -86,6 +85,7 @@ mod walk;
 use serde_json::Value;
 
 use crate::error::Diagnostic;
+use crate::parallel;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{Duplicates, Node, Resolver, emit_documents, resolve, to_string};
 

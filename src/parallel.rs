@@ -1,5 +1,5 @@
-//! The same work on many things, by several threads: reading the YAML of files and printing objects
-//! are most of what a render does. Nothing of it shows in the results.
+//! The same work on many things, by several threads: reading the YAML of files, printing and hashing
+//! objects are most of what a revision costs. Nothing of it shows in the results.
 
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -9,7 +9,7 @@ const AT_A_TIME: usize = 16;
 
 /// What `work` makes of each of `items`, in their order, by up to `threads` threads: this one, and
 /// others that have ended when it returns.
-pub(super) fn map<T: Send, R: Send>(
+pub(crate) fn map<T: Send, R: Send>(
     items: Vec<T>,
     threads: usize,
     work: impl Fn(T) -> R + Sync,
