@@ -239,6 +239,8 @@ impl Application {
             if entry.outcome == outcome::APPLIED {
                 entry.outcome = outcome::HEALTHY.into();
                 self.shared.metrics.deployment(outcome::HEALTHY);
+                let entry = entry.clone();
+                self.note_well(&entry);
             }
             if let Some((_, lead)) = self.court.lead.take_if(|(known, _)| known == digest) {
                 self.shared.metrics.healthy(lead, seconds_now());

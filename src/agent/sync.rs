@@ -148,6 +148,9 @@ impl Application {
     ) -> Result<(), Problem> {
         let since = now - CLOCK_SLACK;
         self.begin_hooks(plan, desired, now, since);
+        if !plan.approved.is_empty() {
+            self.note_approval(&desired.digest);
+        }
         let inventory = self.inventory.get_or_insert_default();
         for id in &plan.approved {
             inventory.update(id, |entry| entry.approved = true);

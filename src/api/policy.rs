@@ -50,6 +50,8 @@ pub struct Policy {
     pub preflight: bool,
     /// When a revision is taken back; `None` for never.
     pub rollback: Option<RollbackPolicy>,
+    /// The full record is kept as notes in the repository.
+    pub notes: bool,
 }
 
 /// When a revision that does not work is taken back.
@@ -227,6 +229,7 @@ impl Policy {
                 .as_ref()
                 .map(RollbackPolicy::from_spec)
                 .transpose()?,
+            notes: { spec.audit.as_ref() }.is_some_and(|audit| audit.notes == Some(true)),
         })
     }
 }

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Audit;
 use super::ignore_differences::IgnoreDifference;
 use super::rollback::Rollback;
 use super::status::ApplicationStatus;
@@ -83,6 +84,9 @@ pub struct ApplicationSpec {
     /// object whose namespace or CRD comes with the same revision, is let through. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<bool>,
+    /// The full record of what was deployed. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// How many entries `.status.history` keeps, at most 20. Default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]
