@@ -164,6 +164,16 @@ impl Fault for PolicyError {
 }
 
 impl Policy {
+    /// Whether there are revisions that are gone back from.
+    pub fn goes_back(&self) -> bool {
+        self.rollback.is_some() || self.preflight
+    }
+
+    /// Whether that is only where the API server refuses a part of one.
+    pub fn restores(&self) -> bool {
+        self.rollback.is_none() && self.preflight
+    }
+
     /// Reads a spec.
     ///
     /// # Errors

@@ -75,7 +75,8 @@ pub struct ApplicationStatus {
     /// The revisions that were applied, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
-    /// What is remembered of revisions that had to prove themselves, with `spec.rollback`.
+    /// What is remembered of revisions that had to prove themselves, with `spec.rollback` or
+    /// `spec.preflight`.
     #[serde(default, skip_serializing_if = "RollbackStatus::is_empty")]
     pub rollback: RollbackStatus,
     /// What was changed in the cluster and stays so, because drift is not undone by itself: the

@@ -14,6 +14,7 @@ static NOTHING: AuditStatus = AuditStatus {
 
 static NONE: RollbackStatus = RollbackStatus {
     good: None,
+    unproven: false,
     trial: None,
     rolled_back: None,
     quarantine: Vec::new(),

@@ -3,6 +3,7 @@
 mod by_hand;
 mod not_written;
 mod obstacles;
+mod restored;
 mod triggers;
 mod write_back;
 
