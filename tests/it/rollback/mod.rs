@@ -5,6 +5,7 @@ mod not_written;
 mod obstacles;
 mod restored;
 mod triggers;
+mod withdrawn;
 mod write_back;
 
 use serde_json::{Value, json};

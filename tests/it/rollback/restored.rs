@@ -30,8 +30,9 @@ fn leave_room(world: &World<'_>, more: usize) {
         let status = quota
             .map(|quota| quota["status"].clone())
             .unwrap_or_default();
-        let is_set = status["hard"]["configmaps"] == count.to_string()
-            && status["used"]["configmaps"] == (count - more).to_string();
+        let (hard, used) = (count.to_string(), (count - more).to_string());
+        let is_set = status["hard"]["configmaps"] == hard.as_str()
+            && status["used"]["configmaps"] == used.as_str();
         is_set.then_some(()).ok_or(status.to_string())
     });
 }
