@@ -146,8 +146,15 @@ impl Application {
 
     /// Whether something is written of what a revision changes.
     fn has_begun(&self, desired: &Desired) -> bool {
+        // What is recorded and there, and is not known to be what was accepted, was written by an
+        // agent that ended before it could say so.
+        let is_unknown = |id: &ObjectId| {
+            let is_recorded = self.inventory.as_ref().is_some_and(|i| i.get(id).is_some());
+            let is_there = self.live.get(id).and_then(Sighting::present).is_some();
+            is_recorded && is_there && !self.enforced.contains_key(id)
+        };
         let mut changed = self.changed_by(desired);
-        changed.any(|(_, object)| self.is_written(object))
+        changed.any(|(id, object)| self.is_written(object) || is_unknown(id))
     }
 
     /// A Job of the last revision that is done with makes room for the next one of its name.

@@ -179,6 +179,45 @@ fn an_agent_that_dies_in_between_is_made_up_for() {
 }
 
 #[test]
+fn what_a_dead_agent_wrote_is_put_back_when_the_rest_does_not_even_pass_its_dry_run() {
+    let mut world = World::new("restored-half");
+    let a = first(&world);
+    wait_for("what is gone back to is kept", || {
+        let kept = world.list("Secret", &world.ns);
+        let named = |one: &Value| {
+            one["metadata"]["name"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        kept.iter()
+            .any(|one| named(one).starts_with("towline-last-good"))
+    });
+    world.stop_agent();
+    let wave = format!("metadata:\n  annotations: {{{}: \"1\"}}\n", keys::SYNC_WAVE);
+    let later = config_map("one", "2").replace("metadata:\n", &wave);
+    let b = world.commit(&[
+        ("shop/kept.yaml", &config_map("kept", "2")),
+        ("shop/one.yaml", &later),
+    ]);
+    let fate = Fate::at(Point {
+        name: "apply ConfigMap".into(),
+        number: 1,
+        side: Side::After,
+    });
+    world.start_fated(&fate);
+    wait_for("the agent to die", || fate.is_dead());
+    world.kill_agent();
+    assert_eq!(world.value("kept"), "2");
+    leave_room(&world, 0);
+    world.start();
+    world.poke("shop");
+    let told = rolled_back(&world, &a);
+    assert!(told.contains(&b[..8]) && told.contains("quota"), "{told}");
+    is_as_before(&world);
+}
+
+#[test]
 fn a_revision_that_fits_is_taken_at_once() {
     let world = World::new("restored-next");
     let (a, b) = story(&world);
