@@ -17,6 +17,8 @@ use crate::status::{Problem, Record, short};
 
 /// The most lines that wait: what a Git server that is out of order for long may cost.
 const MAX_PENDING: usize = 50;
+/// How many things that were let through are remembered until they are recorded.
+const MAX_LET_THROUGH: usize = 8;
 /// The wait after the first attempt that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest one.
@@ -35,8 +37,8 @@ pub(super) struct Notes {
     failures: u32,
     /// Why lines are not written.
     pub(super) problem: Option<Problem>,
-    /// The digest of which something was approved, and how.
-    approved: Option<(String, String)>,
+    /// What a person let through that would have waited: digest, key and value.
+    let_through: Vec<(String, &'static str, String)>,
 }
 
 /// How an attempt ended, and what it was about.
@@ -89,22 +91,40 @@ impl Application {
         if let Some(hash) = &request.approve {
             let by = request.approved_by.as_deref();
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
-            self.notes.approved = Some((digest.to_owned(), format!("{hash}{by}")));
+            let how = format!("{hash}{by}");
+            drop(request);
+            self.let_through(digest, "approved", how);
         }
+    }
+
+    /// The same of a revision that is tried again although it did not work.
+    pub(super) fn note_retry(&mut self, digest: &str, request: &str) {
+        self.let_through(digest, "retried", request.to_owned());
+    }
+
+    fn let_through(&mut self, digest: &str, key: &'static str, how: String) {
+        let known = &mut self.notes.let_through;
+        known.retain(|(of, what, _)| (of.as_str(), *what) != (digest, key));
+        known.push((digest.to_owned(), key, how));
+        // Of revisions that never came.
+        let surplus = known.len().saturating_sub(MAX_LET_THROUGH);
+        known.drain(..surplus);
     }
 
     /// Records that all of a revision was written.
     pub(super) fn note_applied(&mut self, entry: &HistoryEntry) {
-        let approved = { self.notes.approved.as_ref() }.filter(|(known, _)| *known == entry.digest);
-        let approved = approved.map(|(_, how)| how.clone()).unwrap_or_default();
-        let reverts: Vec<&str> = entry.reverts.iter().map(|commit| short(commit)).collect();
+        let mut reverts: Vec<&str> = entry.reverts.iter().map(|commit| short(commit)).collect();
+        // One that was tried more than once is taken back once.
+        reverts.dedup();
         let record = self.record(entry, &entry.deployed_at, outcome::APPLIED);
         let record = { record.with("changed", &entry.changed.to_string()) }
             .with("took", &took(entry, &entry.deployed_at))
             .with("reverts", &reverts.join(","))
-            .with("approved", &approved)
             .with("author", &entry.author)
             .with("subject", &entry.subject);
+        let own = |(digest, ..): &mut (String, _, _)| *digest == entry.digest;
+        let own = self.notes.let_through.extract_if(.., own);
+        let record = own.fold(record, |record, (_, key, how)| record.with(key, &how));
         self.note(entry, &record);
     }
 

@@ -11,7 +11,7 @@ use super::goal::Goal;
 use super::going_back::Hindrance;
 use super::metrics::Lead;
 use super::tell::seconds_now;
-use crate::api::{ApplicationStatus, Policy, RevisionId, outcome};
+use crate::api::{ApplicationStatus, Policy, Quarantined, RevisionId, outcome};
 use crate::cluster::Identity;
 use crate::desired::Desired;
 use crate::error::Class;
@@ -181,7 +181,12 @@ impl Application {
         if let Some(wanted) = asked.filter(|asked| self.handled.retry.as_ref() != Some(asked)) {
             // What follows `@` only makes it another request.
             let revision = wanted.split('@').next().unwrap_or_default();
+            let before = self.rollback.quarantine.clone();
             rollback::retry(&mut self.rollback, revision);
+            let lifted = |one: &&Quarantined| self.rollback.quarantined(&one.digest).is_none();
+            if let Some(lifted) = before.iter().find(lifted) {
+                self.note_retry(&lifted.digest, &wanted);
+            }
             self.handled.retry = Some(wanted);
         }
     }

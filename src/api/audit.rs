@@ -10,7 +10,8 @@ pub struct Audit {
     /// Adds a line to the Git note of a commit (`refs/notes/towline`) when it was applied, became
     /// healthy or was taken back, and pushes that with the credentials that the repository is read
     /// with. Read by `git log --notes=towline` and `towline history NAME --notes`. Who can read the
-    /// repository can read it. Default false.
+    /// repository can read it. A line names the cluster by the agent's `--install-id`: where several
+    /// clusters read one repository, give each its own. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notes: Option<bool>,
 }

@@ -121,6 +121,10 @@ fn what_was_deployed_and_taken_back_stands_in_the_notes() {
     ]);
     world.poke("shop");
     noted(&world, &b, "shop", &["Applied", "RolledBack"]);
+    // Who tries it again is recorded too.
+    world.annotate("shop", towline::object::keys::RETRY, Some(&b[..8]));
+    let twice = ["Applied", "RolledBack", "Applied", "RolledBack"];
+    noted(&world, &b, "shop", &twice);
     let back = world.repo.revert(&b).unwrap();
     world.synced("shop", &back);
     noted(&world, &back, "shop", &["Applied", "Healthy"]);
@@ -137,7 +141,8 @@ fn what_was_deployed_and_taken_back_stands_in_the_notes() {
     assert_eq!(of(&a, "cluster"), [world.ns.as_str(); 2]);
     assert_eq!(of(&a, "author"), ["Test User", ""]);
     assert_eq!(of(&a, "changed"), ["2", ""]);
-    assert_eq!(of(&b, "back_to"), ["", &a[..8]]);
+    assert_eq!(of(&b, "back_to"), ["", &a[..8], "", &a[..8]]);
+    assert_eq!(of(&b, "retried"), ["", "", &b[..8], ""]);
     assert_eq!(of(&back, "reverts"), [&b[..8], ""]);
     let why = &of(&b, "why")[1];
     assert!(why.starts_with("CrashLoopBackOff: Deployment/"), "{why}");
@@ -164,7 +169,7 @@ fn what_was_deployed_and_taken_back_stands_in_the_notes() {
     let (code, out, err) = history(&world, &flags);
     assert_eq!(code, 0, "{out}{err}");
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines.len(), 7, "{out}");
+    assert_eq!(lines.len(), 9, "{out}");
     assert!(lines[0].starts_with("TIME"), "{out}");
     for part in [
         "RolledBack",
@@ -180,7 +185,7 @@ fn what_was_deployed_and_taken_back_stands_in_the_notes() {
     let (code, out, err) = history(&world, &[&flags[..], &["-o", "json"]].concat());
     assert_eq!(code, 0, "{out}{err}");
     let all: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(all.as_array().unwrap().len(), 6);
+    assert_eq!(all.as_array().unwrap().len(), 8);
     assert!(
         all.as_array()
             .unwrap()

@@ -292,6 +292,27 @@ fn of_many_that_write_at_once_no_line_is_lost() {
 }
 
 #[test]
+fn notes_are_signed_as_other_commits_are() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let server = GitServer::start_ssh(bench.served()).unwrap();
+    let credential = Credential::ssh(server.private_key(), server.known_hosts());
+    let credential = credential.with_signing_key(server.private_key());
+    let repository = bench.open(&server.url("shop.git"), &credential);
+    let head = repo.head().unwrap();
+    repository
+        .append_notes(&[note(&head, "1 a")], &author())
+        .unwrap();
+    let key = russh::keys::PrivateKey::from_openssh(server.private_key()).unwrap();
+    let key = key.public_key().to_openssh().unwrap();
+    let allowed = bench.served().join("allowed");
+    std::fs::write(&allowed, format!("towline@example.com {key}\n")).unwrap();
+    let option = format!("gpg.ssh.allowedSignersFile={}", allowed.display());
+    let said = git(&repo, &["-c", &option, "log", "-1", "--format=%G?", NOTES]);
+    assert_eq!(said, "G");
+}
+
+#[test]
 fn a_note_that_cannot_grow_keeps_no_other_from_it() {
     let bench = Bench::new();
     let repo = bench.repo();
