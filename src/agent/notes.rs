@@ -60,8 +60,15 @@ impl Notes {
         };
         let answer = answer.await;
         let sent = self.sent.take().map(|(sent, _)| sent).unwrap_or_default();
-        // Only an agent that ends drops it without an answer.
-        (sent, answer.unwrap_or(Ok(())))
+        // Whether they are there is not known: they are sent again, and known again where they are.
+        let lost = |_| {
+            Err(Problem {
+                reason: "NotesPanicked".into(),
+                message: "writing notes broke down; please report it".into(),
+                class: Class::Retry,
+            })
+        };
+        (sent, answer.unwrap_or_else(lost))
     }
 
     fn add(&mut self, note: PendingNote, application: &str) {
