@@ -18,6 +18,7 @@ use super::deletion::Deletion;
 use super::dependencies::stirred;
 use super::goal::{Broken, Goal, Newest};
 use super::last_good::LastGood;
+use super::notes::Notes;
 use super::pods::PodWatches;
 use super::request::Request;
 use super::rollback::{Court, Good};
@@ -74,6 +75,8 @@ pub(super) struct Application {
     pub(super) court: Court,
     /// How far a rollback is written back to Git.
     pub(super) write_back: WritingBack,
+    /// How far the full record is written.
+    pub(super) notes: Notes,
     /// Nothing of the newest revision is written in this pass.
     pub(super) barred: bool,
     /// The digest of the last revision of which the API server would take every object.
@@ -177,6 +180,7 @@ impl Application {
             good: None,
             court: Court::of(&published),
             write_back: WritingBack::default(),
+            notes: Notes::of(&published),
             barred: false,
             preflighted: None,
             reverted: None,
@@ -268,6 +272,7 @@ impl Application {
                 ended = self.write_back.ended() => {
                     self.note_written(ended, jiff::Timestamp::now().as_second());
                 }
+                ended = self.notes.ended() => self.note_noted(ended),
                 () = self.mailbox.filled() => tokio::time::sleep(COALESCE).await,
                 () = tokio::time::sleep_until(at) => {}
             }
@@ -396,6 +401,7 @@ impl Application {
             self.keep_last_good();
         }
         self.write_back(&policy, jiff::Timestamp::now().as_second());
+        self.write_notes(&policy);
     }
 
     /// Passes until nothing is left to do at once; then the status.

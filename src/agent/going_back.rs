@@ -64,6 +64,8 @@ impl Application {
             cause.message
         );
         self.shared.metrics.rollback(&cause.reason);
+        // Who has it tried again wants it looked at again.
+        self.preflighted = None;
         rollback::take_back(&mut self.rollback, &bad, cause, now);
         self.remember_rolled_back(&bad, cause);
         let good = self.good.as_ref().map(|good| good.id.revision.clone());
@@ -167,6 +169,7 @@ impl Application {
             .iter()
             .filter(|(_, change)| matches!(change, Change::Create | Change::Update))
             .filter_map(|(id, _)| good.objects.get(id));
-        self.refusals(written, who).await.into_iter().next()
+        let mut refusals = self.refusals(written, who).await.into_iter();
+        refusals.next().map(|(_, problem)| problem.message)
     }
 }

@@ -153,7 +153,7 @@ impl Application {
         let is_needed = inventory
             .iter()
             .any(|(id, entry)| declared(id).is_none_or(|object| object.hash != entry.hash))
-            || (policy.rollback.is_some() && self.good.is_none());
+            || (policy.goes_back() && self.good.is_none());
         if !is_needed {
             // With a revision that is as recorded it never will be.
             self.last_good.is_read = self.goal.is_some();
@@ -196,7 +196,7 @@ impl Application {
 
     /// Knows again what is gone back to. A revision of which one object cannot be used is none.
     fn take_good(&mut self, id: RevisionId, objects: Vec<Accepted>, policy: &Policy) {
-        let Some(discovery) = &self.discovery else {
+        let Some(discovery) = self.discovery.as_ref().filter(|_| !self.court.disowns) else {
             return;
         };
         let restored = objects.into_iter().map(|accepted| {

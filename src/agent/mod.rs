@@ -23,6 +23,8 @@ mod last_good;
 mod lease;
 mod look;
 pub mod metrics;
+mod notebook;
+mod notes;
 mod notices;
 mod outcome;
 mod pods;

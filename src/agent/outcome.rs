@@ -26,6 +26,17 @@ impl Application {
                 if step.action == Action::Prune && problem.class == Class::Stalled {
                     problem = not_pruned(problem);
                 }
+                let is_written = matches!(
+                    step.action,
+                    Action::Create
+                        | Action::Adopt
+                        | Action::Update
+                        | Action::Recreate
+                        | Action::RunHook(_)
+                );
+                if is_written && problem.class == Class::Stalled {
+                    self.court.refused = Some((step.id.clone(), problem.clone()));
+                }
                 // The live state is not known any more: it is read before the next try.
                 if problem.class != Class::Stalled {
                     self.live.remove(&step.id);

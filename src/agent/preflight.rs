@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::application::Application;
+use super::rollback::Good;
 use crate::api::Policy;
 use crate::cluster::{Error, Identity, Target};
 use crate::desired::{Desired, DesiredObject, Recreation};
@@ -14,6 +15,7 @@ use crate::error::{Class, Fault as _};
 use crate::live::Sighting;
 use crate::object::ObjectId;
 use crate::plan::{Action, Plan};
+use crate::rollback::Cause;
 use crate::status::Problem;
 
 /// Dry runs in flight at once.
@@ -43,9 +45,18 @@ impl Application {
             .collect();
         let count = objects.len();
         let refusals = self.refusals(objects.into_iter(), who).await;
-        let Some(first) = refusals.first() else {
+        let Some((id, first)) = refusals.first() else {
             self.preflighted = Some(desired.digest.clone());
             return true;
+        };
+        // By an agent that ended before it could put it back.
+        let has_begun = self.good.is_some() && self.has_begun(desired);
+        if has_begun {
+            self.court.refused = Some((id.clone(), first.clone()));
+        }
+        let what = match has_begun {
+            true => "a part of this revision was written, and the rest is refused",
+            false => "nothing of this revision was written",
         };
         let more = match refusals.len() {
             1 => String::new(),
@@ -53,7 +64,7 @@ impl Application {
         };
         self.problems.push(Problem {
             reason: "PreflightFailed".into(),
-            message: format!("nothing of this revision was written: {first}{more}"),
+            message: format!("{what}: {}{more}", first.message),
             class: Class::Stalled,
         });
         false
@@ -64,17 +75,16 @@ impl Application {
         &self,
         objects: impl Iterator<Item = &'a Arc<DesiredObject>>,
         who: &Identity,
-    ) -> Vec<String> {
-        let asked: Vec<BoxFuture<'_, Option<String>>> = objects
+    ) -> Vec<(ObjectId, Problem)> {
+        let asked: Vec<BoxFuture<'_, Option<(ObjectId, Problem)>>> = objects
             .map(|object| self.dry_run(object, who).boxed())
             .collect();
-        let answers: Vec<Option<String>> =
-            stream::iter(asked).buffered(CONCURRENCY).collect().await;
+        let answers: Vec<Option<_>> = stream::iter(asked).buffered(CONCURRENCY).collect().await;
         answers.into_iter().flatten().collect()
     }
 
     /// Why the API server would not take an object.
-    async fn dry_run(&self, object: &DesiredObject, who: &Identity) -> Option<String> {
+    async fn dry_run(&self, object: &DesiredObject, who: &Identity) -> Option<(ObjectId, Problem)> {
         let target = Target::new(
             object.resource()?,
             object.id.namespace.as_str(),
@@ -96,7 +106,55 @@ impl Application {
         let recreates = error.reason() == "ImmutableField"
             && (object.recreation != Recreation::Never || self.is_finished(&object.id));
         let is_final = error.class() == Class::Stalled && !recreates && !object.replaces;
-        is_final.then(|| self.refused(&error, Some(&object.id)).message)
+        is_final.then(|| (object.id.clone(), self.refused(&error, Some(&object.id))))
+    }
+
+    /// With `spec.preflight` and no rules for going back, what was applied last as a whole is what is
+    /// gone back to when the next revision is refused half way.
+    pub(super) fn keep_accepted(&mut self, policy: &Policy) {
+        let Some(goal) = self.goal.as_ref().filter(|_| policy.restores()) else {
+            return;
+        };
+        let id = goal.id();
+        if self.applied_digest.as_ref() != Some(&id.digest) {
+            return;
+        }
+        self.rollback.unproven = true;
+        if self.rollback.good.as_ref() == Some(&id) && self.good.is_some() {
+            return;
+        }
+        self.good = Some(Good::of(id.clone(), &goal.desired));
+        self.rollback.good = Some(id);
+    }
+
+    /// Why what was written of a revision is to be put back: the API server refused the rest of it,
+    /// although the dry run of each object had passed.
+    pub(super) fn refusal(&self, policy: &Policy, desired: &Desired) -> Option<Cause> {
+        let (id, problem) = self.court.refused.as_ref()?;
+        let good = self.good.as_ref().filter(|_| policy.restores())?;
+        let is_other = good.id.digest != desired.digest;
+        // In a namespace that goes there is nothing to put back to.
+        let may_help = problem.reason != "NamespaceTerminating";
+        (is_other && may_help && self.has_begun(desired)).then(|| Cause {
+            reason: problem.reason.clone(),
+            message: format!(
+                "{id}: refused after other objects of the revision were written: {}",
+                problem.message
+            ),
+        })
+    }
+
+    /// Whether something is written of what a revision changes.
+    fn has_begun(&self, desired: &Desired) -> bool {
+        // What is recorded and there, and is not known to be what was accepted, was written by an
+        // agent that ended before it could say so.
+        let is_unknown = |id: &ObjectId| {
+            let is_recorded = self.inventory.as_ref().is_some_and(|i| i.get(id).is_some());
+            let is_there = self.live.get(id).and_then(Sighting::present).is_some();
+            is_recorded && is_there && !self.enforced.contains_key(id)
+        };
+        let mut changed = self.changed_by(desired);
+        changed.any(|(id, object)| self.is_written(object) || is_unknown(id))
     }
 
     /// A Job of the last revision that is done with makes room for the next one of its name.

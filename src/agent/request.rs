@@ -34,6 +34,8 @@ pub struct Request {
     pub retry: Option<String>,
     /// `towline.dev/approve-prune`.
     pub approve: Option<String>,
+    /// The field manager that set it.
+    pub approved_by: Option<String>,
     /// `towline.dev/self-management: enabled`.
     pub self_management: bool,
     /// It is being deleted.
@@ -76,6 +78,7 @@ impl Request {
             }),
             retry: annotation(keys::RETRY),
             approve: annotation(keys::APPROVE_PRUNE),
+            approved_by: manager_of(object, keys::APPROVE_PRUNE),
             self_management: object.annotation(keys::SELF_MANAGEMENT) == Some("enabled"),
             deleting: object.is_terminating(),
             gone: false,
@@ -158,6 +161,18 @@ impl Request {
         let ours = [keys::PRUNE_FINALIZER, keys::ARGO_FINALIZER];
         self.finalizers.iter().any(|f| ours.contains(&f.as_str()))
     }
+}
+
+/// The field manager that an annotation is of.
+fn manager_of(object: &Object, key: &str) -> Option<String> {
+    let entries = object.0.pointer("/metadata/managedFields")?.as_array()?;
+    let field = format!("f:{key}");
+    let is_owner = |entry: &&Value| {
+        let owned = entry.pointer("/fieldsV1/f:metadata/f:annotations");
+        owned.is_some_and(|owned| owned.get(&field).is_some())
+    };
+    let entry = entries.iter().find(is_owner)?;
+    Some(entry.get("manager")?.as_str()?.to_owned())
 }
 
 #[cfg(test)]

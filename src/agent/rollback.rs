@@ -11,12 +11,12 @@ use super::goal::Goal;
 use super::going_back::Hindrance;
 use super::metrics::Lead;
 use super::tell::seconds_now;
-use crate::api::{ApplicationStatus, Policy, RevisionId, outcome};
+use crate::api::{ApplicationStatus, Policy, Quarantined, RevisionId, outcome};
 use crate::cluster::Identity;
 use crate::desired::Desired;
 use crate::error::Class;
 use crate::health::{Health, Status};
-use crate::object::keys;
+use crate::object::{ObjectId, keys};
 use crate::rollback::{self, Cause, Facts, Verdict, Watchman};
 use crate::status::{Problem, short};
 
@@ -26,6 +26,20 @@ pub(super) struct Good {
     pub(super) id: RevisionId,
     /// Its objects, without hooks: what they did is done.
     pub(super) desired: Arc<Desired>,
+}
+
+impl Good {
+    pub(super) fn of(id: RevisionId, desired: &Desired) -> Self {
+        let desired = Desired {
+            objects: desired.objects.clone(),
+            digest: desired.digest.clone(),
+            ..Desired::default()
+        };
+        Self {
+            id,
+            desired: Arc::new(desired),
+        }
+    }
 }
 
 /// What is known of the revision on trial, and not after a restart.
@@ -41,6 +55,10 @@ pub(super) struct Court {
     /// The commit of the digest that was applied last, where that is new and not healthy yet.
     pub(super) lead: Option<(String, Lead)>,
     pub(super) hindered: Option<Hindrance>,
+    /// What was kept before is not gone back to: nobody saw it healthy.
+    pub(super) disowns: bool,
+    /// What the API server refused to take of the newest revision in this pass, if anything.
+    pub(super) refused: Option<(ObjectId, Problem)>,
     /// Why the revision stays although it fails, or is not taken although it is the newest.
     pub(super) note: Option<Problem>,
 }
@@ -72,14 +90,21 @@ impl Application {
     /// quarantine.
     pub(super) fn aim(&mut self, policy: &Policy) -> Option<Goal> {
         self.court.note = None;
-        if policy.rollback.is_none() {
+        if !policy.goes_back() {
             self.rollback.rolled_back = None;
+        }
+        if policy.rollback.is_none() {
             self.rollback.trial = None;
+        } else if std::mem::take(&mut self.rollback.unproven) {
+            // It may never have been healthy: it has to prove itself as any other.
+            self.rollback.good = None;
+            self.good = None;
+            self.court.disowns = true;
         }
         let newest = self.newest.as_ref();
         let is_out = newest.map_or(self.is_rolled_back(), |newest| {
             let known = self.rollback.quarantined(&newest.desired.digest);
-            policy.rollback.is_some() && known.is_some()
+            policy.goes_back() && known.is_some()
         });
         if !is_out {
             let newest = newest?;
@@ -156,7 +181,12 @@ impl Application {
         if let Some(wanted) = asked.filter(|asked| self.handled.retry.as_ref() != Some(asked)) {
             // What follows `@` only makes it another request.
             let revision = wanted.split('@').next().unwrap_or_default();
+            let before = self.rollback.quarantine.clone();
             rollback::retry(&mut self.rollback, revision);
+            let lifted = |one: &&Quarantined| self.rollback.quarantined(&one.digest).is_none();
+            if let Some(lifted) = before.iter().find(lifted) {
+                self.note_retry(&lifted.digest, &wanted);
+            }
             self.handled.retry = Some(wanted);
         }
     }
@@ -171,6 +201,9 @@ impl Application {
         let is_known = |(digest, _): &(String, _)| *digest == desired.digest;
         if has_begun && !self.court.started.as_ref().is_some_and(is_known) {
             self.court.started = Some((desired.digest.clone(), jiff::Timestamp::now()));
+        }
+        if let Some(cause) = self.refusal(policy, &desired) {
+            return self.go_back(&cause, policy, who, now).await;
         }
         let unhealed = self.history.first().is_some_and(|e| e.healthy_at.is_none());
         if policy.rollback.is_none() && !unhealed {
@@ -239,6 +272,8 @@ impl Application {
             if entry.outcome == outcome::APPLIED {
                 entry.outcome = outcome::HEALTHY.into();
                 self.shared.metrics.deployment(outcome::HEALTHY);
+                let entry = entry.clone();
+                self.note_well(&entry);
             }
             if let Some((_, lead)) = self.court.lead.take_if(|(known, _)| known == digest) {
                 self.shared.metrics.healthy(lead, seconds_now());
@@ -252,14 +287,7 @@ impl Application {
             return;
         }
         if let Some(id) = self.rollback.good.clone() {
-            self.good = Some(Good {
-                id,
-                desired: Arc::new(Desired {
-                    objects: desired.objects.clone(),
-                    digest: desired.digest.clone(),
-                    ..Desired::default()
-                }),
-            });
+            self.good = Some(Good::of(id, desired));
         }
         self.timers.publish.get_or_insert_with(Instant::now);
     }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
 
 use super::metrics::Metrics;
+use super::notebook::Notebook;
 use crate::error::Class;
 use crate::git::{
     self, Cache, CommitDetails, Credential, RemoteUrl, Repository, Revision, TargetRevision,
@@ -55,6 +56,11 @@ impl Subscription {
         self.remote.wake.notify_one();
         ticket
     }
+
+    /// Where what is written to the notes of the remote comes together.
+    pub(super) fn notebook(&self) -> &Arc<Notebook> {
+        &self.remote.notebook
+    }
 }
 
 impl Drop for Subscription {
@@ -77,6 +83,7 @@ struct Remote {
     next: AtomicU64,
     begun: AtomicU64,
     wake: Notify,
+    notebook: Arc<Notebook>,
 }
 
 /// All remotes that are polled.
@@ -128,6 +135,7 @@ impl Sources {
                     next: AtomicU64::new(0),
                     begun: AtomicU64::new(0),
                     wake: Notify::new(),
+                    notebook: Arc::default(),
                 });
                 remotes.insert(key, Arc::downgrade(&remote));
                 (remote, true)

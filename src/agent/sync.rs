@@ -35,6 +35,7 @@ impl Application {
         self.problems = self.blocked.iter().cloned().collect();
         self.summary = Summary::default();
         self.barred = false;
+        self.court.refused = None;
         if let Err(problem) = self.load_inventory().await {
             self.problems.push(problem);
             return End::Settled;
@@ -80,6 +81,7 @@ impl Application {
         let next = self.decide(&desired, policy, now);
         self.read_drift(policy, who).await;
         self.accept(&next, complete);
+        self.keep_accepted(policy);
         let mut again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
         self.tell_failure(&next, now);
         self.report = Some(next.report);
@@ -148,6 +150,9 @@ impl Application {
     ) -> Result<(), Problem> {
         let since = now - CLOCK_SLACK;
         self.begin_hooks(plan, desired, now, since);
+        if !plan.approved.is_empty() {
+            self.note_approval(&desired.digest);
+        }
         let inventory = self.inventory.get_or_insert_default();
         for id in &plan.approved {
             inventory.update(id, |entry| entry.approved = true);

@@ -37,6 +37,7 @@ impl Application {
         if before.is_some() && entry.reverts.is_empty() {
             entry.reverts.extend(from);
         }
+        self.note_applied(&entry);
         self.put(entry);
     }
 
@@ -49,6 +50,7 @@ impl Application {
         };
         entry.outcome = outcome::ROLLED_BACK.into();
         entry.message = Some(shown::line(&cause.to_string(), CAUSE_LIMIT));
+        self.note_taken_back(&entry, cause);
         self.put(entry);
     }
 
@@ -124,6 +126,7 @@ impl Application {
         };
         let now = jiff::Timestamp::now();
         let suspended = request.suspended(now.as_second());
+        let not_noted = self.told_notes();
         let view = View {
             generation: request.generation,
             target: self
@@ -134,6 +137,8 @@ impl Application {
             enforces: !self.enforced.is_empty(),
             not_stored: self.last_good.problem.as_ref(),
             not_written_back: self.write_back.problem.as_ref(),
+            audit: &self.notes.status,
+            not_noted: not_noted.as_ref(),
             report: self.report.as_ref(),
             problems: &self.problems,
             worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),

@@ -33,6 +33,8 @@ pub(super) struct Timers {
     pub(super) trial: Option<Instant>,
     /// A rollback is written back to Git, after an attempt that failed.
     pub(super) write_back: Option<Instant>,
+    /// The record is written to the repository, after an attempt that failed.
+    pub(super) notes: Option<Instant>,
     /// Every object is read, in case a watch missed something.
     pub(super) audit: Option<Instant>,
 }
@@ -54,6 +56,7 @@ impl Timers {
             self.trial,
             self.resume,
             self.write_back,
+            self.notes,
             self.audit,
         ]
         .into_iter()

@@ -4,6 +4,7 @@
 //! `apiVersion`. What towline does not support is declared all the same, each with a validation
 //! rule that names it and says what to do: a field is honoured or rejected, never ignored.
 
+mod audit;
 mod crd;
 mod ignore_differences;
 mod policy;
@@ -13,6 +14,7 @@ mod status;
 mod sync_options;
 mod unsupported;
 
+pub use audit::{Audit, AuditStatus, PendingNote};
 pub use crd::crd;
 pub use ignore_differences::{IgnoreDifference, IgnoreRule};
 pub use policy::{Backoff, Policy, PolicyError, RestartPolicy, RollbackPolicy};

@@ -50,6 +50,8 @@ pub struct Policy {
     pub preflight: bool,
     /// When a revision is taken back; `None` for never.
     pub rollback: Option<RollbackPolicy>,
+    /// The full record is kept as notes in the repository.
+    pub notes: bool,
 }
 
 /// When a revision that does not work is taken back.
@@ -162,6 +164,16 @@ impl Fault for PolicyError {
 }
 
 impl Policy {
+    /// Whether there are revisions that are gone back from.
+    pub fn goes_back(&self) -> bool {
+        self.rollback.is_some() || self.preflight
+    }
+
+    /// Whether that is only where the API server refuses a part of one.
+    pub fn restores(&self) -> bool {
+        self.rollback.is_none() && self.preflight
+    }
+
     /// Reads a spec.
     ///
     /// # Errors
@@ -227,6 +239,7 @@ impl Policy {
                 .as_ref()
                 .map(RollbackPolicy::from_spec)
                 .transpose()?,
+            notes: { spec.audit.as_ref() }.is_some_and(|audit| audit.notes == Some(true)),
         })
     }
 }

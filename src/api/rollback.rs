@@ -67,13 +67,17 @@ pub enum WriteBack {
 }
 
 /// What the agent remembers of revisions that had to prove themselves. Only there with
-/// `spec.rollback`.
+/// `spec.rollback` or `spec.preflight`.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RollbackStatus {
     /// The last revision that was healthy: what is gone back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub good: Option<RevisionId>,
+    /// That one was applied as a whole, and need not have been healthy: with `spec.preflight` and
+    /// without `spec.rollback`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unproven: bool,
     /// The revision that has to prove itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,

@@ -4,6 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::Audit;
 use super::ignore_differences::IgnoreDifference;
 use super::rollback::Rollback;
 use super::status::ApplicationStatus;
@@ -80,9 +81,15 @@ pub struct ApplicationSpec {
     pub rollback: Option<Rollback>,
     /// Asks the API server about every object of a new revision, as a dry run, before the first of
     /// them is written; one that is refused keeps all of it away. What cannot be dry-run, such as an
-    /// object whose namespace or CRD comes with the same revision, is let through. Default false.
+    /// object whose namespace or CRD comes with the same revision, is let through. When one is refused
+    /// after all, such as by a quota, what was written before it is put back to the revision that was
+    /// applied last, as far as the API server lets it, and the refused one is not tried again before
+    /// it changes or `towline retry` asks for it; with `rollback` that decides instead. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<bool>,
+    /// The full record of what was deployed. Default none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audit: Option<Audit>,
     /// How many entries `.status.history` keeps, at most 20. Default 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 20))]

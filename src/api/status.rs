@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::audit::AuditStatus;
 use super::rollback::RollbackStatus;
 
 /// Names of the condition types.
@@ -20,6 +21,8 @@ pub mod condition {
     pub const LAST_GOOD_NOT_STORED: &str = "LastGoodNotStored";
     /// Only there while it is so: a revision was rolled back, and Git does not say so yet.
     pub const NOT_WRITTEN_BACK: &str = "NotWrittenBack";
+    /// Only there while it is so: entries of the full record are not in the repository yet.
+    pub const NOTES_NOT_WRITTEN: &str = "NotesNotWritten";
     /// Each type with what it says, for the reference.
     pub const TABLE: &[(&str, &str)] = &[
         (
@@ -40,6 +43,10 @@ pub mod condition {
             NOT_WRITTEN_BACK,
             "only there while it is so: a revision was rolled back, and `spec.rollback.writeBack` could not be done; the message says why, and nothing else waits for it",
         ),
+        (
+            NOTES_NOT_WRITTEN,
+            "only there while it is so: with `spec.audit.notes`, lines of the full record are not in the repository yet; the message says why, `.status.audit.pending` has them, and nothing else waits for it",
+        ),
     ];
 }
 
@@ -51,7 +58,8 @@ pub struct ApplicationStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, Synced, Healthy, DriftDetection; LastGoodNotStored and NotWrittenBack while that is so.
+    /// Ready, Synced, Healthy, DriftDetection; LastGoodNotStored, NotWrittenBack and NotesNotWritten while
+    /// that is so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -67,13 +75,17 @@ pub struct ApplicationStatus {
     /// The revisions that were applied, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
-    /// What is remembered of revisions that had to prove themselves, with `spec.rollback`.
+    /// What is remembered of revisions that had to prove themselves, with `spec.rollback` or
+    /// `spec.preflight`.
     #[serde(default, skip_serializing_if = "RollbackStatus::is_empty")]
     pub rollback: RollbackStatus,
     /// What was changed in the cluster and stays so, because drift is not undone by itself: the
     /// first fields.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<DriftEntry>,
+    /// What of the full record is not in the repository yet, with `spec.audit`.
+    #[serde(default, skip_serializing_if = "AuditStatus::is_empty")]
+    pub audit: AuditStatus,
 }
 
 /// Git against the cluster.

@@ -1,5 +1,9 @@
 //! `towline history`: which revisions there were, what became of them, and why.
 
+pub(super) mod notes;
+
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -11,18 +15,33 @@ use super::table::Table;
 use super::{Format, Namespace};
 use crate::api::HistoryEntry;
 use crate::cluster::Cluster;
+use crate::git::Scheme;
 use crate::status::short;
 
 /// Show which revisions were applied or rolled back, newest first
 ///
 /// The agent keeps `spec.revisionHistoryLimit` of them. REVERTS names the commits that a revision
 /// takes back: it renders to what was applied before them.
+///
+/// With --notes it shows the full record instead, which `spec.audit.notes` keeps in the repository:
+/// of all clusters, of whatever Application had this name, and also when the cluster is gone.
 #[derive(Debug, clap::Args)]
 pub(super) struct HistoryArgs {
     /// The Application
     name: String,
     #[command(flatten)]
     place: Namespace,
+    /// Show the full record out of the notes of the repository, read with the agent's Secret
+    #[arg(long)]
+    pub(super) notes: bool,
+    /// Read the notes of this clone, after `git fetch origin refs/notes/towline:refs/notes/towline`:
+    /// no cluster is asked
+    #[arg(long, value_name = "DIR", requires = "notes")]
+    repo: Option<PathBuf>,
+    /// Allow a repository URL of this scheme besides https and ssh, as the agent's own
+    /// --allow-scheme
+    #[arg(long, value_name = "SCHEME", value_parser = super::agent::scheme, requires = "notes")]
+    allow_scheme: Vec<Scheme>,
     /// Print all that is known, for scripts
     #[arg(short, long, value_enum, value_name = "FORMAT")]
     output: Option<Format>,

@@ -175,6 +175,15 @@ fn run(cli: Cli, screen: &mut Screen<'_>) -> anyhow::Result<u8> {
             blame::run(&args, &KubeCluster::new(client), &namespace, screen).await
         }),
         Verb::Sync(args) => wait(async { sync::run(&args, &open(context).await?, screen).await }),
+        Verb::History(args) if args.notes => {
+            let place = match history::notes::of_clone(&args)? {
+                Some(place) => place,
+                None => wait(async {
+                    history::notes::of_application(&args, &open(context).await?).await
+                })?,
+            };
+            history::notes::run(&args, &place, screen)
+        }
         Verb::History(args) => {
             wait(async { history::run(&args, &open(context).await?, screen).await })
         }

@@ -99,22 +99,14 @@ impl Repository {
         committer: &Author,
         message: &str,
     ) -> Result<Draft> {
-        if let Some(Err(why)) = self.committing().committer {
-            return Err(Error::CredentialInvalid {
-                remote: self.shown().to_owned(),
-                why: why.to_owned(),
-            });
-        }
         let holder = self.holder()?;
         let before = self.root(holder.objects(), parent)?;
         let mut trees = Trees::new(holder.objects(), self.shown());
         let listed: Vec<_> = edits.iter().map(|(path, f)| (path.as_str(), *f)).collect();
-        let root = trees.edit(before, &listed)?;
+        let root = trees.edit(Some(before), &listed)?;
         let parent = self.id(parent)?;
-        let mut commit = text(root, parent, author, committer, message);
-        if let Some(key) = &self.committing().signing_key {
-            commit = signed(&commit, key, self.shown())?;
-        }
+        let commit = text(root, Some(parent), author, committer, message);
+        let commit = self.sealed(commit)?;
         Ok(Draft {
             id: trees.hash(Kind::Commit, commit.as_bytes())?,
             parent,
@@ -124,6 +116,23 @@ impl Repository {
             blobs: edits.values().flatten().map(|file| file.id).collect(),
             is_empty: root == before,
         })
+    }
+
+    /// A commit as it is pushed: signed, where the credentials have a key for that.
+    ///
+    /// # Errors
+    /// [`Error::CredentialInvalid`] when that key, or who commits by the credentials, cannot be used.
+    pub(super) fn sealed(&self, commit: String) -> Result<String> {
+        if let Some(Err(why)) = self.committing().committer {
+            return Err(Error::CredentialInvalid {
+                remote: self.shown().to_owned(),
+                why: why.to_owned(),
+            });
+        }
+        match &self.committing().signing_key {
+            Some(key) => signed(&commit, key, self.shown()),
+            None => Ok(commit),
+        }
     }
 
     /// The files of a commit that is not written anywhere yet.
@@ -146,10 +155,10 @@ impl Repository {
     }
 }
 
-/// A commit as Git stores it.
-fn text(
+/// A commit as Git stores it; the first one of its reference has no parent.
+pub(super) fn text(
     root: ObjectId,
-    parent: ObjectId,
+    parent: Option<ObjectId>,
     author: &Author,
     committer: &Author,
     message: &str,
@@ -159,10 +168,13 @@ fn text(
         let harmless = |c: &char| !c.is_control() && !matches!(c, '<' | '>');
         text.trim().chars().filter(harmless).collect()
     };
-    let mut out = format!("tree {root}\nparent {parent}\n");
+    let mut out = format!("tree {root}\n");
+    if let Some(parent) = parent {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "parent {parent}");
+    }
     for (role, by) in [("author", author), ("committer", committer)] {
         let (name, email) = (plain(&by.name), plain(&by.email));
-        // Writing to a string does not fail.
         let _ = writeln!(out, "{role} {name} <{email}> {} +0000", by.time.max(0));
     }
     let message = message.replace('\0', "");

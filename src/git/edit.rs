@@ -75,10 +75,10 @@ impl<'a> Trees<'a> {
         Ok(None)
     }
 
-    /// The directory `base` with the edits made: its id, which is that of an empty directory where
+    /// The directory `base`, or an empty one, with the edits made: its id, which is that of an empty directory where
     /// nothing is left.
-    pub(super) fn edit(&mut self, base: ObjectId, edits: &[Edit<'_>]) -> Result<ObjectId> {
-        match self.edited(Some(base), edits)? {
+    pub(super) fn edit(&mut self, base: Option<ObjectId>, edits: &[Edit<'_>]) -> Result<ObjectId> {
+        match self.edited(base, edits)? {
             Some(id) => Ok(id),
             None => self.keep(Vec::new()),
         }
@@ -189,7 +189,8 @@ impl<'a> Trees<'a> {
             .map_err(|error| self.broken(Cause::of(&error)))
     }
 
-    fn read(&mut self, id: ObjectId) -> Result<Arc<Tree>> {
+    /// The entries of a directory.
+    pub(super) fn read(&mut self, id: ObjectId) -> Result<Arc<Tree>> {
         if let Some(known) = self.known.get(&id) {
             return Ok(Arc::clone(known));
         }
@@ -222,7 +223,14 @@ impl<'a> Trees<'a> {
         Ok(all)
     }
 
-    fn bytes(&self, id: ObjectId, kind: Kind, limit: usize, buffer: &mut Vec<u8>) -> Result<()> {
+    /// The bytes of an object into `buffer`, if they are no more than `limit`.
+    pub(super) fn bytes(
+        &self,
+        id: ObjectId,
+        kind: Kind,
+        limit: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<()> {
         let read = self.objects.read(&self.reader, &id, kind, limit, buffer);
         read.map_err(|failure| match failure {
             Failure::TooLarge(_) => Error::TooLarge {

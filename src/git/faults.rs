@@ -70,7 +70,14 @@ impl Watch {
         );
     }
 
-    fn begin(&self, doing: &'static str, limit: u64, what: &'static str, allowed: Duration) {
+    /// What happens now, and what it may cost.
+    pub(super) fn begin(
+        &self,
+        doing: &'static str,
+        limit: u64,
+        what: &'static str,
+        allowed: Duration,
+    ) {
         self.with(|state| {
             state.doing = doing;
             state.fault = None;

@@ -25,6 +25,15 @@ pub const MAX_PUSH_BYTES: usize = 64 << 20;
 /// Bytes kept of what a server says while it takes a push, such as the words of its hooks.
 pub const MAX_HOOK_BYTES: usize = 4 << 10;
 
+/// Bytes of one note: some ten thousand entries of one commit.
+pub const MAX_NOTE_BYTES: usize = 4 << 20;
+
+/// How often in a row somebody else may be faster before notes wait for a while.
+pub const MAX_NOTE_RACES: u32 = 8;
+
+/// Notes in one directory from which on new ones go into directories below it, as Git does it.
+pub const NOTES_FLAT: usize = 256;
+
 /// Commits looked at to name those that a revert takes back.
 pub const MAX_REVERTED: usize = 1000;
 

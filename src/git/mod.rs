@@ -10,6 +10,7 @@
 //! RemoteUrl + Credential ── Cache::repository ──> Repository
 //! TargetRevision ── Repository::poll_and_fetch ──> Revision ── Repository::tree ──> tree::Tree
 //! Revision + changed files ── Repository::draft ──> Draft ── Repository::push ──> a branch
+//! lines about commits ── Repository::append_notes ──> refs/notes/towline
 //! ```
 
 mod addresses;
@@ -33,6 +34,7 @@ mod line;
 mod listing;
 mod local;
 mod local_push;
+mod notes;
 mod objects;
 mod packing;
 mod past;
@@ -63,6 +65,7 @@ pub use edit::FileId;
 pub use error::{Cause, Error, Result};
 pub use fetched::{Advance, AdvanceKind, Fetched, Synced};
 pub use history::Changes;
+pub use notes::{NOTES, Note};
 pub use past::LineOrigin;
 pub use repository::Repository;
 pub use revision::Revision;

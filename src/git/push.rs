@@ -4,7 +4,7 @@ use gix_hash::ObjectId;
 
 use super::draft::Draft;
 use super::error::{Error, Result};
-use super::packing::pack;
+use super::packing::{Item, pack};
 use super::receive::Update;
 use super::repository::Repository;
 use super::store::cache_error;
@@ -32,14 +32,26 @@ impl Repository {
         } else {
             draft.parent
         };
+        self.place(branch, old, draft.id, &items)
+    }
+
+    /// Moves `reference` from `old`, or from nothing where that is the null id, to the commit `new`,
+    /// which with all that is new of it is among `items`.
+    pub(super) fn place(
+        &self,
+        reference: &str,
+        old: ObjectId,
+        new: ObjectId,
+        items: &[Item],
+    ) -> Result<()> {
         if self.is_local() {
-            return self.open_local()?.receive(branch, old, draft.id, &items);
+            return self.open_local()?.receive(reference, old, new, items);
         }
-        let pack = pack(&items).map_err(|error| cache_error("packing", self.shown(), &error))?;
+        let pack = pack(items).map_err(|error| cache_error("packing", self.shown(), &error))?;
         let update = Update {
-            reference: branch,
+            reference,
             old,
-            new: draft.id,
+            new,
             pack: &pack,
         };
         self.talk_apart(|line| line.push(&update))

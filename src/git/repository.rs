@@ -44,6 +44,9 @@ struct Inner {
     /// Held for as long as one poll or fetch takes.
     connections: Mutex<Connections>,
     clone: Generations,
+    /// What is on the reference of the notes: apart, so that it has nothing to do with what polls
+    /// find. Held for as long as one look takes.
+    notes: Mutex<Generations>,
     /// What a local directory was when last looked at.
     local: Mutex<Option<Arc<Local>>>,
 }
@@ -57,6 +60,7 @@ impl Repository {
     pub(super) fn new(remote: RemoteUrl, directory: PathBuf, clients: Arc<Clients>) -> Self {
         let shown = remote.to_string();
         let inner = Inner {
+            notes: Mutex::new(Generations::new(directory.join("notes"), &shown)),
             clone: Generations::new(directory, &shown),
             remote,
             shown,
@@ -236,6 +240,41 @@ impl Repository {
         let holder = self.holder()?;
         let objects = holder.objects();
         objects.past(&objects.reader(), self.id(commit)?)
+    }
+
+    /// Brings `reference` over a connection of its own into the clone that is for the notes: none
+    /// where the remote has no such reference.
+    pub(super) fn bring_apart(
+        &self,
+        reference: &TargetRevision,
+    ) -> Result<(Option<Revision>, Arc<dyn Holder>)> {
+        let found = |listing: &Listing| match listing.resolve(reference, self.shown()) {
+            Ok(revision) => Ok(Some(revision)),
+            Err(Error::BranchNotFound { .. } | Error::RepositoryEmpty { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if self.is_local() {
+            let local = self.open_local()?;
+            let revision = found(&local.list(&reference.prefixes())?)?;
+            return Ok((revision, local));
+        }
+        let clone = locked(&self.0.notes);
+        let revision = self.talk_apart(|line| {
+            let Some(revision) = found(&line.session()?.list(&reference.prefixes())?)? else {
+                return Ok(None);
+            };
+            let transfer = Transfer {
+                clone: &clone,
+                line,
+                remote: self.shown(),
+            };
+            let brought = transfer.bring(&BTreeSet::from([revision.clone()]))?;
+            match brought.failed.into_values().next() {
+                Some(error) => Err(error),
+                None => Ok(Some(revision)),
+            }
+        })?;
+        Ok((revision, clone.current()?))
     }
 
     pub(super) fn credential(&self) -> Credential {

@@ -111,7 +111,7 @@ impl Shells {
                 return Err(watch.stalled(limits::STALL));
             }
         };
-        let (reader, writer) = ssh_pipe::pipe(channel, runtime, watch.clone());
+        let (reader, writer) = ssh_pipe::pipe(channel, runtime, watch.clone(), limits::STALL);
         let connection = Connection::new(
             reader,
             writer,

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
@@ -10,7 +11,6 @@ use tokio::time::timeout;
 
 use super::error::{Cause, Error};
 use super::faults::Watch;
-use super::limits;
 
 /// Bytes written before they are sent, so that a request is one packet and not one for each line.
 const BUFFER: usize = 16 << 10;
@@ -18,11 +18,12 @@ const BUFFER: usize = 16 << 10;
 /// Bytes kept of what the server writes to stderr.
 const STDERR: usize = 2 << 10;
 
-/// Both ends of `channel`.
+/// Both ends of `channel`, to a server that may be silent for as long as `patience`.
 pub(super) fn pipe(
     channel: Channel<Msg>,
     runtime: &'static Runtime,
     watch: Watch,
+    patience: Duration,
 ) -> (Incoming, Outgoing) {
     let (reader, writer) = channel.split();
     let shared = Arc::new(Mutex::new(Sender {
@@ -30,6 +31,7 @@ pub(super) fn pipe(
         buffer: Vec::new(),
         runtime,
         watch: watch.clone(),
+        patience,
     }));
     let incoming = Incoming {
         half: reader,
@@ -41,6 +43,7 @@ pub(super) fn pipe(
         ended: false,
         runtime,
         watch,
+        patience,
     };
     (incoming, Outgoing(shared))
 }
@@ -52,6 +55,7 @@ struct Sender {
     buffer: Vec<u8>,
     runtime: &'static Runtime,
     watch: Watch,
+    patience: Duration,
 }
 
 impl Sender {
@@ -67,12 +71,12 @@ impl Sender {
         let bytes = std::mem::take(&mut self.buffer);
         let sent = self
             .runtime
-            .block_on(async { timeout(limits::STALL, half.data_bytes(bytes)).await });
+            .block_on(async { timeout(self.patience, half.data_bytes(bytes)).await });
         match sent {
             Ok(Ok(())) => Ok(()),
             // The server hung up; why is for the reader to find out.
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
-            Err(_) => Err(self.watch.fail(self.watch.stalled(limits::STALL))),
+            Err(_) => Err(self.watch.fail(self.watch.stalled(self.patience))),
         }
     }
 }
@@ -123,6 +127,7 @@ pub(super) struct Incoming {
     ended: bool,
     runtime: &'static Runtime,
     watch: Watch,
+    patience: Duration,
 }
 
 impl Incoming {
@@ -131,12 +136,12 @@ impl Incoming {
         // A failure to send shows as the end of what comes back, with the reason.
         let _ = locked(&self.sender).flush();
         while !self.ended {
-            let half = &mut self.half;
+            let (half, patience) = (&mut self.half, self.patience);
             let message = self
                 .runtime
-                .block_on(async { timeout(limits::STALL, half.wait()).await });
+                .block_on(async { timeout(patience, half.wait()).await });
             match message {
-                Err(_) => return Err(self.watch.fail(self.watch.stalled(limits::STALL))),
+                Err(_) => return Err(self.watch.fail(self.watch.stalled(patience))),
                 Ok(Some(ChannelMsg::Data { data })) => {
                     self.watch.count(data.len())?;
                     self.rest = data.to_vec();
@@ -208,3 +213,6 @@ impl Read for Incoming {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests;

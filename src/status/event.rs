@@ -90,8 +90,11 @@ pub fn events(
             ),
         });
     }
-    if let Some(failed) = find(next, condition::NOT_WRITTEN_BACK) {
-        let before = find(previous, condition::NOT_WRITTEN_BACK);
+    for kind in [condition::NOT_WRITTEN_BACK, condition::NOTES_NOT_WRITTEN] {
+        let Some(failed) = find(next, kind) else {
+            continue;
+        };
+        let before = find(previous, kind);
         if before.is_none_or(|before| before.reason != failed.reason) {
             events.push(Event {
                 kind: EventType::Warning,

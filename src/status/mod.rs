@@ -3,17 +3,19 @@
 
 mod event;
 mod heals;
+mod record;
 mod summary;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 pub use event::{Event, EventType, REASONS, events};
 pub use heals::Heals;
+pub use record::Record;
 pub use summary::Summary;
 
 use crate::api::{
-    ApplicationStatus, DriftEntry, Handled, HealthStatus, HistoryEntry, RollbackStatus, SyncStatus,
-    condition,
+    ApplicationStatus, AuditStatus, DriftEntry, Handled, HealthStatus, HistoryEntry,
+    RollbackStatus, SyncStatus, condition,
 };
 use crate::diff::Drift;
 use crate::error::{Class, Fault};
@@ -72,6 +74,10 @@ pub struct View<'a> {
     pub not_stored: Option<&'a Problem>,
     /// Why a rollback is not written back to Git, though it should be.
     pub not_written_back: Option<&'a Problem>,
+    /// What is not in the notes of the repository yet, and why not, once that is to be told.
+    pub audit: &'a AuditStatus,
+    /// See there.
+    pub not_noted: Option<&'a Problem>,
     /// What waits, and for what; `None` before the first diff.
     pub report: Option<&'a Report>,
     /// Errors of the last pass, the most important first.
@@ -158,10 +164,17 @@ pub fn derive(
         reason: problem.reason.clone(),
         message: bounded(&problem.message),
     });
+    let not_noted = view.not_noted.map(|problem| Draft {
+        kind: condition::NOTES_NOT_WRITTEN,
+        status: "True",
+        reason: problem.reason.clone(),
+        message: bounded(&problem.message),
+    });
     let conditions = [ready, synced, healthy, drift]
         .into_iter()
         .chain(not_stored)
         .chain(not_written_back)
+        .chain(not_noted)
         .map(|draft| dated(draft, view.generation, previous, now))
         .collect();
     ApplicationStatus {
@@ -173,6 +186,7 @@ pub fn derive(
         history: view.history.clone(),
         rollback: view.rollback.clone(),
         drift: view.drift.clone(),
+        audit: view.audit.clone(),
     }
 }
 

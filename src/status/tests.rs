@@ -6,8 +6,15 @@ use crate::health::Status;
 const COMMIT: &str = "1234567890123456789012345678901234567890";
 const OLDER: &str = "abcdef7890123456789012345678901234567890";
 
+static NOTHING: AuditStatus = AuditStatus {
+    repository: String::new(),
+    pending: Vec::new(),
+    dropped: 0,
+};
+
 static NONE: RollbackStatus = RollbackStatus {
     good: None,
+    unproven: false,
     trial: None,
     rolled_back: None,
     quarantine: Vec::new(),
@@ -22,6 +29,8 @@ fn view<'a>(report: Option<&'a Report>, problems: &'a [Problem]) -> View<'a> {
         enforces: true,
         not_stored: None,
         not_written_back: None,
+        audit: &NOTHING,
+        not_noted: None,
         report,
         problems,
         worst: None,

@@ -39,6 +39,7 @@ mod kinds;
 mod last_good;
 mod monorepo;
 mod nested;
+mod notes;
 mod outages;
 mod pods;
 mod prune;

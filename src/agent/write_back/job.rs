@@ -99,6 +99,10 @@ impl Job {
             return Ok(Put::Needless);
         };
         if self.stop.load(Ordering::SeqCst) {
+            tracing::info!(
+                revision = self.bad,
+                "withdrawn: the rollback is not written back"
+            );
             return Ok(Put::Withdrawn);
         }
         self.repository.push(&prepared.draft, reference, is_new)?;

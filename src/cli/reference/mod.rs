@@ -83,7 +83,7 @@ fn others(out: &mut String) {
          ### Secrets with repository credentials\n\n| label | meaning |\n|---|---|\n\
          | `{label}: {}` | credentials of exactly the repository in `url` |\n\
          | `{label}: {}` | credentials of every repository whose URL begins with `url` |\n\n\
-         What towline writes to Git with `spec.rollback.writeBack` it pushes with the same credentials. \
+         What towline writes to Git with `spec.rollback.writeBack` and `spec.audit.notes` it pushes with the same credentials. \
          Two more keys of the Secret say how it is committed: `sshSigningKey`, an ssh private key \
          (ed25519 or ECDSA, without passphrase) that signs it, and `committer`, written \
          `NAME <MAIL>`.",

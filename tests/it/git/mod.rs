@@ -5,6 +5,7 @@ mod clone;
 mod failures;
 mod http;
 mod local;
+mod notes;
 mod push;
 mod revert;
 mod script;

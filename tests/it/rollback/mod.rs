@@ -3,7 +3,9 @@
 mod by_hand;
 mod not_written;
 mod obstacles;
+mod restored;
 mod triggers;
+mod withdrawn;
 mod write_back;
 
 use serde_json::{Value, json};

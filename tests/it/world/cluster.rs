@@ -37,6 +37,7 @@ const KINDS: &[(&str, &str, &str)] = &[
         "mutatingadmissionpolicybindings",
     ),
     ("Lease", "/apis/coordination.k8s.io/v1", "leases"),
+    ("ResourceQuota", "/api/v1", "resourcequotas"),
     ("PersistentVolumeClaim", "/api/v1", "persistentvolumeclaims"),
     ("Application", "/apis/towline.dev/v1alpha1", "applications"),
     (

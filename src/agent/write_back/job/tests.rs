@@ -1,6 +1,7 @@
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use towline_testcluster::GitRepo;
+use towline_testcluster::{Fault, GitRepo, GitServer, wait_until};
 
 use super::*;
 use crate::desired::digest;
@@ -16,11 +17,15 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::read_at(|repo| repo.file_url())
+    }
+
+    fn read_at(url: impl FnOnce(&GitRepo) -> String) -> Self {
         let root = tempfile::tempdir().expect("a directory");
         let repo = GitRepo::init(root.path().join("shop.git")).expect("a repository");
         let cache = Cache::new(root.path().join("cache")).expect("a cache");
-        let schemes = AllowedSchemes::with([Scheme::File]);
-        let remote = RemoteUrl::parse(&repo.file_url(), &schemes).expect("a URL");
+        let schemes = AllowedSchemes::with([Scheme::File, Scheme::Http]);
+        let remote = RemoteUrl::parse(&url(&repo), &schemes).expect("a URL");
         let opened = cache.repository(&remote, &Credential::none());
         Self {
             repository: opened.expect("a repository"),
@@ -134,4 +139,39 @@ fn after_a_force_push_the_good_commit_is_one_that_the_bad_one_follows() {
     let job = bench.job(WriteBack::Revert, &[&reverted], &bad);
     let error = job.run().expect_err("no relation");
     assert!(matches!(error, Error::Unrelated { .. }), "{error}");
+}
+
+#[test]
+fn what_is_withdrawn_while_the_server_is_asked_is_not_pushed() {
+    let mut server = None;
+    let bench = Bench::read_at(|repo| {
+        let root = repo.bare().parent().expect("a directory");
+        let started = server.insert(GitServer::start_http(root).expect("a server"));
+        started.url("shop.git")
+    });
+    let server = server.expect("started");
+    let good = bench.commit("good");
+    let head = Revision::new(good.as_str(), "refs/heads/main");
+    bench.repository.fetch(&[head]).expect("the good commit");
+    let bad = bench.commit("bad");
+    let job = bench.job(WriteBack::Branch, &[&good], &bad);
+    server.set_fault(Fault::Hang);
+    let before = server.counters();
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| job.run());
+        wait_until("the job to ask the server", Duration::from_secs(60), || {
+            let asked = server.counters().requests > before.requests;
+            asked.then_some(()).ok_or("not yet".to_owned())
+        })
+        .expect("a request");
+        job.stop.store(true, Ordering::SeqCst);
+        server.set_fault(Fault::None);
+        let ended = run.join().expect("no panic");
+        assert_eq!(ended.expect("no error"), None);
+    });
+    assert_eq!(server.counters().receive_packs, 0);
+    // Nobody takes it back again, and so it is pushed.
+    job.stop.store(false, Ordering::SeqCst);
+    assert!(job.run().expect("no error").is_some());
+    assert_eq!(server.counters().receive_packs, 1);
 }
