@@ -28,6 +28,7 @@ mod outcome;
 mod pods;
 mod preflight;
 mod publish;
+mod recreation;
 pub(crate) mod request;
 mod rollback;
 mod scale;

@@ -77,7 +77,10 @@ impl Application {
         self.see_hooks(who, now).await;
         self.settle().await;
         self.look_for_autoscalers(who).await;
-        let next = self.decide(&desired, policy, now);
+        let mut next = self.decide(&desired, policy, now);
+        if self.has_tried(&next.untried, &desired, who).await {
+            next = self.decide(&desired, policy, now);
+        }
         self.read_drift(policy, who).await;
         self.accept(&next, complete);
         let mut again = !complete || (self.problems.is_empty() && !next.steps.is_empty());
@@ -150,7 +153,11 @@ impl Application {
         self.begin_hooks(plan, desired, now, since);
         let inventory = self.inventory.get_or_insert_default();
         for id in &plan.approved {
-            inventory.update(id, |entry| entry.approved = true);
+            let anew = desired.objects.get(id).map(|object| object.hash);
+            inventory.update(id, |entry| match anew {
+                Some(content) => entry.recreate = Some(content),
+                None => entry.approved = true,
+            });
         }
         let mut namespaces = BTreeSet::new();
         for step in &plan.steps {

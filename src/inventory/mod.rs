@@ -76,6 +76,9 @@ pub struct Entry {
     /// carried out over several passes, and each looks different from the one that was approved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
+    /// The content to which a person let it be created anew: its wave may come passes later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recreate: Option<u64>,
     /// The revision that was there before the one that introduced it, by its short digest: a
     /// revision that is that one again takes back what was added, and loses nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -277,6 +280,7 @@ impl Entry {
             wave: 0,
             claims: None,
             approved: false,
+            recreate: None,
             before: None,
             done: false,
             generated: None,

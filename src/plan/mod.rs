@@ -87,9 +87,12 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is not done, and what it waits for.
     pub report: Report,
-    /// Deletions that a person let through with this plan: to be recorded, because carrying them
-    /// out may take several passes.
+    /// Deletions that a person let through with this plan, of what left Git or of what is created
+    /// anew: to be recorded, because carrying them out may take several passes.
     pub approved: Vec<ObjectId>,
+    /// Changes of later waves that may need the approval that is waited for as well: the API server
+    /// is asked about them, so that a person is asked once.
+    pub untried: Vec<ObjectId>,
 }
 
 /// Why objects are not as they should be, although no step is done about them now.
@@ -234,7 +237,7 @@ pub fn plan(
                     recreate::way(object, live, gate.immutable)
                 });
                 let action = match way {
-                    Way::InPlace => Action::Update,
+                    Way::InPlace | Way::Untried => Action::Update,
                     _ => Action::Recreate,
                 };
                 forward.entry(wave).or_default().push(step(action));
@@ -243,7 +246,12 @@ pub fn plan(
                         anew.later.insert(id.clone());
                         plan.report.objects.insert(id.clone(), why.into());
                     }
-                    (Way::Asked, Some(object)) => anew.asked.push(object),
+                    (Way::Asked, Some(object))
+                        if !recreate::is_approved(object, live, inventory) =>
+                    {
+                        anew.asked.push(object);
+                    }
+                    (Way::Untried, _) => anew.untried.push(id.clone()),
                     _ => {}
                 }
             }
@@ -308,18 +316,23 @@ pub fn plan(
 #[derive(Default)]
 struct Anew<'a> {
     later: BTreeSet<ObjectId>,
+    /// Those that nobody approved yet.
     asked: Vec<&'a DesiredObject>,
+    untried: Vec<ObjectId>,
 }
 
 impl Anew<'_> {
     /// Those for which nothing may be done now; a plan that a person has to let through is reported.
-    fn held(&self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
-        let mut held = self.later.clone();
+    fn held(self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
+        let mut held = self.later;
         if !self.asked.is_empty() {
             let hash = recreate::hash(&self.asked, live);
-            if gate.approved != Some(hash.as_str()) {
-                let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
+            let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
+            if gate.approved == Some(hash.as_str()) {
+                plan.approved.extend(names);
+            } else {
                 held.extend(names.iter().cloned());
+                plan.untried = self.untried;
                 plan.report.held = Some(Refusal::Recreation { names, hash });
             }
         }
