@@ -94,6 +94,8 @@ pub(super) struct Application {
     pub(super) unscaled: BTreeSet<ObjectId>,
     /// Workloads whose replicas an autoscaler owns, and whether it is there.
     pub(super) scaled: BTreeMap<ObjectId, bool>,
+    /// The digest of the revision of which something is Degraded, and since when.
+    pub(super) degraded: Option<(String, i64)>,
     /// Objects that do not hold what is enforced.
     pub(super) drifted: BTreeSet<ObjectId>,
     /// What drifted in those that are left so, at which resourceVersion.
@@ -187,6 +189,7 @@ impl Application {
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
             scaled: BTreeMap::new(),
+            degraded: None,
             drifted: BTreeSet::new(),
             drift: BTreeMap::new(),
             heals: Heals::default(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::application::Application;
+use crate::api::Policy;
 use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
 use crate::desired::{Desired, DesiredObject};
@@ -20,6 +21,8 @@ use crate::object::{Manifest, ObjectId, Scope, keys};
 use crate::plan::{Action, Plan, Step, hooks};
 use crate::status::{Problem, short};
 
+/// How long something may be Degraded before the sync has failed, without `spec.rollback.grace`.
+const GRACE: Duration = Duration::from_secs(10);
 /// The longest message of a failed hook, in characters.
 const MESSAGE_LIMIT: usize = 512;
 
@@ -186,6 +189,45 @@ impl Application {
             message: failure.to_string(),
             class,
         });
+    }
+
+    /// Whether the sync of a revision failed, because something of it is Degraded and was not Healthy
+    /// before; or when that will be so. Some things are Degraded for seconds, until what they need is
+    /// there too. A revision that was Healthy once is synced, whatever becomes of it later.
+    pub(super) fn is_degraded(
+        &mut self,
+        desired: &Desired,
+        policy: &Policy,
+        now: i64,
+    ) -> (bool, Option<i64>) {
+        let is_sick = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
+            let seen = self.live.get(id).and_then(Sighting::present);
+            let is_sick = seen.is_some_and(|seen| seen.health.may_cause_rollback());
+            is_sick && !object.ignored && self.is_written(object)
+        };
+        let is_failing = self.has_hooks_of(Phase::SyncFail)
+            && !self.was_healthy(&desired.digest)
+            && desired.objects.iter().any(is_sick);
+        let known = self.degraded.take().filter(|_| is_failing);
+        let since = known.filter(|(digest, _)| *digest == desired.digest);
+        if !is_failing {
+            return (false, None);
+        }
+        let since = since.map_or(now, |(_, since)| since);
+        self.degraded = Some((desired.digest.clone(), since));
+        // Not later than a rollback begins, whose goal has no hooks.
+        let grace = policy.rollback.map_or(GRACE, |rules| rules.grace);
+        let due = since.saturating_add(i64::try_from(grace.as_secs()).unwrap_or(i64::MAX));
+        (due <= now, (due > now).then_some(due))
+    }
+
+    /// Whether the revision that is applied is this one, and was Healthy once.
+    fn was_healthy(&self, digest: &str) -> bool {
+        match self.history.first().filter(|entry| entry.digest == digest) {
+            Some(entry) => entry.healthy_at.is_some(),
+            // Where no history is kept, it ends when it is applied.
+            None => self.applied_digest.as_deref() == Some(digest),
+        }
     }
 
     /// Whether the newest revision has hooks of this phase.

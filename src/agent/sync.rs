@@ -103,6 +103,7 @@ impl Application {
     fn decide(&mut self, desired: &Arc<Desired>, policy: &Policy, now: i64) -> Plan {
         let request = self.requests.borrow().clone();
         let asked = self.is_asked();
+        let (degraded, due) = self.is_degraded(desired, policy, now);
         // A revision that was not rendered is not rolled forward to; what is there is healed.
         let is_current = self.is_current();
         let is_rolled_back = self.is_rolled_back();
@@ -120,6 +121,7 @@ impl Application {
             approved: request.approve.as_deref(),
             now,
             failed: self.gave_up,
+            degraded,
             immutable: &self.immutable,
         };
         let mut differences = diff(desired, &self.live, inventory, &self.enforced, policy);
@@ -130,6 +132,7 @@ impl Application {
             let drift = drifted(&self.enforced, &self.live, inventory, known, policy);
             heal(&mut plan, &drift, &self.enforced);
         }
+        plan.report.due = plan.report.due.into_iter().chain(due).min();
         if plan.report.out_of_sync > 0 {
             plan.report.dependency.clone_from(&self.blocked_by);
         }

@@ -181,6 +181,8 @@ pub struct Gate<'a> {
     pub now: i64,
     /// The sync failed, and is not tried again by itself.
     pub failed: bool,
+    /// The sync failed, because what it applied is Degraded and was not Healthy before.
+    pub degraded: bool,
     /// Changes that the API server refused, because a field cannot be changed in place.
     pub immutable: &'a Immutable,
 }

@@ -29,7 +29,7 @@ pub(super) fn advance(plan: &mut Plan, ordinary: Ordinary<'_>, hooks: Hooks<'_>)
     }
     // What fails again with these steps says so again.
     let unfinished = !ordinary.forward.is_empty() || hooks.pending() > 0;
-    if hooks.gate.failed && unfinished {
+    if (hooks.gate.failed && unfinished) || hooks.gate.degraded {
         fail(plan, hooks);
     }
     in_order(plan, ordinary, hooks);
