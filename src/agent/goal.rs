@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::application::Application;
+use super::hooks::Lack;
 use super::sources::Resolved;
 use crate::api::{Policy, RevisionId};
 use crate::cluster::Discovery;
@@ -285,21 +286,29 @@ impl Application {
             .waiting()
             .filter(|object| object.placement != Placement::AwaitsCrd)
             .collect();
-        let Some(first) = missing.first() else { return };
+        // What keeps most from being done.
+        let effect = |object: &&DesiredObject| Lack::of(&goal.desired, &object.id);
+        let Some(first) = missing.iter().copied().min_by_key(effect) else {
+            return;
+        };
+        let lack = effect(&first);
         let (reason, class) = match first.placement {
             Placement::Unknown => ("KindUnknown", Class::Retry),
             _ => ("KindNotServed", Class::Wait(KIND_RECHECK)),
         };
         let more = match missing.len() {
             1 => String::new(),
-            n => format!(" and {} more objects", n - 1),
+            n => format!(" (nor are those of {} more)", n - 1),
         };
-        let remedy = crate::cluster::remedy("KindNotServed").unwrap_or_default();
         self.problems.push(Problem {
             reason: reason.into(),
             message: format!(
-                "{}: {}: kind {} is not served by the API server{more}; the other objects are applied and nothing is pruned ({remedy})",
-                first.place, first.id, first.gvk
+                "{}: {lack}{}: kind {} is not served by the API server{more}; {} ({})",
+                first.place,
+                first.id,
+                first.gvk,
+                lack.effect(),
+                lack.remedy()
             ),
             class,
         });

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -248,6 +249,53 @@ impl Application {
                 let seen = self.live.get(id)?.present()?;
                 Some((id.to_string(), seen.health.clone()))
             })
+    }
+}
+
+/// What cannot be done because the kind of an object is not served: the most first. Displays as what
+/// the object is, if it is a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lack {
+    /// A hook of this phase; nothing that comes after it is done.
+    Hook(Phase),
+    /// An ordinary object.
+    Object,
+}
+
+impl Lack {
+    /// Of an object of the revision.
+    pub(super) fn of(desired: &Desired, id: &ObjectId) -> Self {
+        let hook = desired.hooks.get(id);
+        let first = hook.and_then(|hook| hook.phases.first());
+        first.map_or(Self::Object, |phase| Self::Hook(*phase))
+    }
+
+    /// What becomes of the other objects.
+    pub(super) fn effect(self) -> &'static str {
+        match self {
+            Self::Hook(Phase::PreSync) => "nothing of this revision is applied",
+            Self::Hook(Phase::Sync) => "later waves are not applied and nothing is pruned",
+            _ => "the other objects are applied and nothing is pruned",
+        }
+    }
+
+    /// What a person does about it.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Hook(Phase::PreSync) => {
+                "install the CRD that defines this kind before: what runs before everything else cannot wait for a CRD of the same revision, a Sync hook can"
+            }
+            _ => crate::cluster::remedy("KindNotServed").unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hook(phase) => write!(f, "{phase} hook "),
+            Self::Object => Ok(()),
+        }
     }
 }
 

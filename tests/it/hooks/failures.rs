@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{created, hook};
-use crate::world::manifests::{annotated, config_map, deployment};
-use crate::world::{World, wait, wait_for};
+use crate::world::manifests::{annotated, config_map, deployment, widget, widget_crd};
+use crate::world::{World, condition, wait, wait_for};
 use towline::object::keys;
 
 /// A Deployment whose pod crashes.
@@ -121,5 +121,97 @@ fn a_revision_that_is_gone_back_from_has_run_its_sync_fail_hooks_before() {
     let live = world.live("Deployment", "web").unwrap();
     let image = live.pointer("/spec/template/spec/containers/0/image");
     assert_eq!(image, Some(&json!("nginx:1")));
+    world.assert_quiet();
+}
+
+/// Gives the agent rights for a kind of this group, and for its CRD. Returns a hook of the kind.
+fn custom(world: &World<'_>, group: &str, phase: &str) -> String {
+    let verbs = json!([
+        "get", "list", "watch", "create", "patch", "update", "delete"
+    ]);
+    let rules = json!([
+        {"apiGroups": [group], "resources": ["widgets"], "verbs": verbs},
+        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
+            "verbs": verbs},
+    ]);
+    world.allow("widgets", &world.ns, "towline", &rules);
+    let hook = format!("metadata:\n  annotations: {{{}: {phase}}}\n", keys::HOOK);
+    widget(group, "backup").replace("metadata:\n", &hook)
+}
+
+#[test]
+fn a_pre_sync_hook_of_a_kind_that_nobody_serves_applies_nothing_and_says_so() {
+    let world = World::new("hook-no-kind");
+    let group = "hook-no-kind.example.com";
+    let hook = custom(&world, group, "PreSync");
+    let files = [
+        ("shop/a.yaml", &*config_map("a", "1")),
+        ("shop/old.yaml", &*config_map("old", "1")),
+    ];
+    world.deploy("shop", "shop", &files);
+    let mark = world.plane.audit_mark();
+    world.repo.remove("shop/old.yaml").unwrap();
+    world.commit(&[
+        ("shop/backup.yaml", &hook),
+        ("shop/a.yaml", &config_map("a", "2")),
+        ("shop/other.yaml", &widget("other.example.com", "one")),
+    ]);
+    world.poke("shop");
+    let said = world.failed("shop", "KindNotServed");
+    for part in [
+        "shop/backup.yaml:1: PreSync hook Widget/backup: ",
+        "kind hook-no-kind.example.com/v1 Widget is not served by the API server (nor are those of 1 more)",
+        "nothing of this revision is applied",
+        "install the CRD",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    let drift = json!({"data": {"value": "drift"}});
+    world.patch("ConfigMap", &world.work, "a", &drift);
+    wait_for("the accepted content", || world.value("a") == "1");
+    assert_eq!(world.value("old"), "1");
+    assert_eq!(world.object_writes(mark), ["patch configmaps/a"]);
+    let commit = world.remove(&["shop/other.yaml"]);
+    world.plane.apply(&widget_crd(group)).unwrap();
+    world.synced("shop", &commit);
+    assert_eq!(
+        (world.value("a"), world.value("old")),
+        ("2".into(), String::new())
+    );
+    world.assert_quiet();
+}
+
+#[test]
+fn a_hook_whose_crd_comes_with_it_runs_in_the_sync_and_not_before() {
+    let world = World::new("hook-crd");
+    let group = "hook-crd.example.com";
+    let hook = custom(&world, group, "PreSync");
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
+    let mark = world.plane.audit_mark();
+    world.commit(&[
+        ("shop/a.yaml", &config_map("a", "2")),
+        ("shop/backup.yaml", &hook),
+        ("shop/crd.yaml", &widget_crd(group)),
+    ]);
+    world.refresh("shop");
+    let ready = condition(&world.app("shop"), "Ready");
+    let said = ready["message"].as_str().unwrap_or_default();
+    for part in [
+        "shop/backup.yaml:1: ",
+        "Widget",
+        "backup",
+        "a PreSync hook cannot wait for a CRD of its own revision",
+        "make it a Sync hook",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {ready}");
+    }
+    assert_eq!(world.object_writes(mark), [""; 0]);
+    let hook = hook.replace("PreSync", "Sync");
+    let commit = world.commit(&[("shop/backup.yaml", &hook)]);
+    world.synced("shop", &commit);
+    assert_eq!(world.value("a"), "2");
+    let name = format!("widgets.{group}/backup");
+    let live = world.kubectl(&["get", &name, "-o", "jsonpath={.spec.size}"]);
+    assert_eq!(live, "1");
     world.assert_quiet();
 }
