@@ -89,6 +89,8 @@ pub(super) struct Application {
     pub(super) live: Live,
     /// What finished objects said before they went.
     pub(super) last: Last,
+    /// Jobs that were deleted before their end.
+    pub(super) interrupted: BTreeSet<ObjectId>,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// Workloads whose replicas an autoscaler owns that is gone: they are Git's again.
     pub(super) unscaled: BTreeSet<ObjectId>,
@@ -186,6 +188,7 @@ impl Application {
             enforced: BTreeMap::new(),
             live: Live::new(),
             last: Last::new(),
+            interrupted: BTreeSet::new(),
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
             scaled: BTreeMap::new(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::application::Application;
+use super::ended;
 use crate::api::Policy;
 use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
@@ -154,6 +155,7 @@ impl Application {
                     entry.state = State::Owned {
                         uid: seen.uid.clone(),
                     };
+                    entry.expires = ended::expires(&object, &seen);
                 });
                 self.summary.count(step.action);
                 self.live
@@ -202,8 +204,8 @@ impl Application {
         now: i64,
     ) -> (bool, Option<i64>) {
         let is_sick = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
-            let seen = self.live.get(id).and_then(Sighting::present);
-            let is_sick = seen.is_some_and(|seen| seen.health.may_cause_rollback());
+            let health = self.health_of(id);
+            let is_sick = health.is_some_and(|health| health.may_cause_rollback());
             is_sick && !object.ignored && self.is_written(object)
         };
         let is_failing = self.has_hooks_of(Phase::SyncFail)

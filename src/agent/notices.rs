@@ -20,6 +20,11 @@ impl Application {
                     self.live.remove(&id);
                     changed = true;
                 }
+                Notice::Interrupted => {
+                    self.interrupted.insert(id.clone());
+                    self.live.remove(&id);
+                    changed = true;
+                }
                 Notice::Lost => {
                     self.live.remove(&id);
                     changed = true;

@@ -45,6 +45,7 @@ impl Application {
         self.tell_circle();
         self.look(who, now).await;
         self.recognise();
+        self.note_ended(now);
         self.see_hooks(who, now).await;
         self.settle().await;
         self.look_for_autoscalers(who).await;
@@ -58,6 +59,7 @@ impl Application {
             self.barred = true;
             plan = self.decide(&desired, policy, now);
         }
+        self.watch_ends(&plan, &desired, who);
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
             Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,

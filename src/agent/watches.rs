@@ -11,6 +11,7 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::ended::is_job;
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::health::Pods;
 use crate::inventory::Owner;
@@ -26,6 +27,8 @@ pub enum Notice {
     Lost,
     /// The same, of a Job or Pod that had run to its end.
     Ended(Box<Observed>),
+    /// The same, of a Job that had not.
+    Interrupted,
 }
 
 /// All objects of one kind that a list found for one Application. What was seen before and is not
@@ -373,9 +376,16 @@ impl Task {
         self.lost(&object.id());
         if let Some(mailbox) = mailbox {
             let now = jiff::Timestamp::now().as_second();
-            let seen = mailbox.observe(object, now);
+            // How it ended, and not that it is on its way out.
+            let mut last = object.clone();
+            if let Some(metadata) = last.0["metadata"].as_object_mut() {
+                metadata.remove("deletionTimestamp");
+            }
+            let seen = mailbox.observe(&last, now);
             if seen.finished {
                 mailbox.put(object.id(), Notice::Ended(Box::new(seen)));
+            } else if is_job(&object.id()) {
+                mailbox.put(object.id(), Notice::Interrupted);
             }
         }
     }

@@ -25,7 +25,7 @@ use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
 use crate::diff::{Change, Diff, Objects};
 use crate::health::Status;
-use crate::inventory::{Inventory, Phase};
+use crate::inventory::{Entry, Inventory, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 
@@ -219,7 +219,7 @@ pub fn plan(
             && desired
                 .objects
                 .values()
-                .any(|object| unready(object, live).is_some());
+                .any(|object| unready(object, live, inventory).is_some());
         if serves {
             continue;
         }
@@ -425,16 +425,16 @@ fn is_hook(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
 }
 
 /// The first object of a wave that keeps the next one waiting, and why.
-fn unready_in(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
+fn unready_in(wave: i32, desired: &Desired, live: &Live, inventory: &Inventory) -> Option<String> {
     desired
         .objects
         .values()
         .filter(|object| object.wave == wave)
-        .find_map(|object| unready(object, live))
+        .find_map(|object| unready(object, live, inventory))
 }
 
 /// Why an object is not done yet; `None` when it is.
-fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
+fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option<String> {
     match live.get(&object.id) {
         _ if object.ignored => None,
         Some(Sighting::Present(seen)) if seen.terminating => {
@@ -450,7 +450,12 @@ fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
             )),
         },
         // A finished Job may be gone; the diff has called it unchanged.
-        Some(Sighting::Absent) => None,
+        Some(Sighting::Absent) => {
+            let entry = inventory.get(&object.id);
+            let entry = entry.filter(|entry| entry.hash == object.hash);
+            let message = entry.and_then(Entry::lasting_failure)?;
+            Some(format!("{} (it failed and is gone: {message})", object.id))
+        }
         _ => Some(format!("{} (not seen yet)", object.id)),
     }
 }
