@@ -64,10 +64,17 @@ impl Application {
             }
         }
         for (id, done, failure) in ended {
-            inventory.update(&id, |entry| {
-                entry.done = done;
-                entry.failure = failure;
-            });
+            let Some(entry) = inventory.get(&id) else {
+                continue;
+            };
+            let mut next = entry.clone();
+            (next.done, next.failure) = (done, failure);
+            // What a TTL takes away nobody can look up any more: stored before anything follows.
+            if entry.expires.is_some() {
+                inventory.write_down(&id, next);
+            } else {
+                inventory.update(&id, |entry| *entry = next);
+            }
         }
     }
 

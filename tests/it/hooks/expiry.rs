@@ -72,8 +72,9 @@ fn a_job_that_failed_and_is_gone_does_not_run_again_and_holds_what_comes_after_i
     };
     told(&world);
     world.assert_quiet();
-    world.stop_agent();
+    world.kill_agent();
     world.start();
+    world.refresh("shop");
     told(&world);
     world.assert_quiet();
     assert_eq!(world.value("late"), "");
