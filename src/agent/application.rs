@@ -21,6 +21,7 @@ use super::last_good::LastGood;
 use super::pods::PodWatches;
 use super::request::Request;
 use super::rollback::{Court, Good};
+use super::scale::{AutoscalerWatches, Scaled};
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
@@ -94,8 +95,9 @@ pub(super) struct Application {
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// Workloads whose replicas an autoscaler owns that is gone: they are Git's again.
     pub(super) unscaled: BTreeSet<ObjectId>,
-    /// Workloads whose replicas an autoscaler owns, and whether it is there.
-    pub(super) scaled: BTreeMap<ObjectId, bool>,
+    /// Workloads whose replicas an autoscaler owns, or one that is gone.
+    pub(super) scaled: BTreeMap<ObjectId, Scaled>,
+    pub(super) autoscalers: AutoscalerWatches,
     /// The digest of the revision of which something is Degraded, and since when.
     pub(super) degraded: Option<(String, i64)>,
     /// Objects that do not hold what is enforced.
@@ -192,6 +194,7 @@ impl Application {
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
             scaled: BTreeMap::new(),
+            autoscalers: AutoscalerWatches::default(),
             degraded: None,
             drifted: BTreeSet::new(),
             drift: BTreeMap::new(),
@@ -250,6 +253,7 @@ impl Application {
                 // Nothing of the living is due any more; the deletion sets its own retry.
                 self.timers = Timers::default();
                 self.pods = PodWatches::default();
+                self.autoscalers = AutoscalerWatches::default();
                 self.write_back.withdraw();
                 let ended = Deletion::of(&mut self).await;
                 if ended {

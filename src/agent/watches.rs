@@ -61,6 +61,8 @@ pub struct Mailbox {
     listings: Mutex<Vec<Listing>>,
     /// What was heard of the pods of workloads; see [`super::pods`].
     pods: Mutex<BTreeMap<ObjectId, Pods>>,
+    /// Autoscalers that are gone; see [`super::scale`].
+    autoscalers: Mutex<BTreeSet<ObjectId>>,
     wake: Notify,
 }
 
@@ -74,6 +76,7 @@ impl Mailbox {
             notices: Mutex::default(),
             listings: Mutex::default(),
             pods: Mutex::default(),
+            autoscalers: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -113,6 +116,7 @@ impl Mailbox {
         self.take();
         self.take_listings();
         self.take_pods();
+        self.take_autoscalers();
     }
 
     /// The lists that ended since the last call.
@@ -131,13 +135,25 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// The autoscalers that went since the last call.
+    pub fn take_autoscalers(&self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut *lock(&self.autoscalers))
+    }
+
+    /// Puts an autoscaler that is gone in it.
+    pub fn put_autoscaler(&self, id: ObjectId) {
+        lock(&self.autoscalers).insert(id);
+        self.wake.notify_one();
+    }
+
     /// Waits until something is in it.
     pub async fn filled(&self) {
         loop {
             let notified = self.wake.notified();
             let is_empty = lock(&self.notices).is_empty()
                 && lock(&self.listings).is_empty()
-                && lock(&self.pods).is_empty();
+                && lock(&self.pods).is_empty()
+                && lock(&self.autoscalers).is_empty();
             if !is_empty {
                 return;
             }

@@ -111,7 +111,7 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     let second = declare(&mut world, "y", 2);
     // The server was not asked about the one of the later wave yet.
     let plan = world.plan(gate(&immutable));
-    assert_eq!(plan.untried, [second.clone()]);
+    assert_eq!(plan.untried, std::slice::from_ref(&second));
     immutable.note_tried(&second, "uid-y", 1);
     assert_eq!(world.plan(gate(&immutable)).untried, []);
     immutable.note(&second, "uid-y", 1);
