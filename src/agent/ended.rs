@@ -24,8 +24,10 @@ impl Application {
             return;
         };
         let live = &self.live;
-        self.interrupted
-            .retain(|id| live.get(id).is_none_or(|seen| seen.present().is_none()));
+        self.interrupted.retain(|id| {
+            let is_there = live.get(id).is_some_and(|seen| seen.present().is_some());
+            !is_there && inventory.get(id).is_some()
+        });
         let mut ended: Vec<(ObjectId, bool, Option<String>)> = Vec::new();
         for (id, entry) in inventory.iter() {
             if entry.done || entry.hook.is_some() || !may_end(id) {
@@ -111,7 +113,7 @@ impl Application {
 }
 
 /// The health of a Job that failed and is gone.
-pub(super) fn failed(message: &str) -> Health {
+pub(crate) fn failed(message: &str) -> Health {
     Health::new(
         Status::Degraded,
         "JobFailed",

@@ -12,7 +12,7 @@ mod dependencies;
 mod discovery;
 mod drift;
 mod elsewhere;
-mod ended;
+pub(crate) mod ended;
 mod enforce;
 pub(crate) mod farewell;
 pub(crate) mod finalizers;

@@ -1,6 +1,7 @@
 //! Jobs that are deleted as soon as they have finished, by `ttlSecondsAfterFinished`.
 
 use super::{created, end, held, hook, job, uid};
+use crate::explain;
 use crate::world::manifests::{annotated, config_map};
 use crate::world::{World, condition, wait, wait_for};
 use towline::object::keys;
@@ -79,6 +80,11 @@ fn a_job_that_failed_and_is_gone_does_not_run_again_and_holds_what_comes_after_i
     world.assert_quiet();
     assert_eq!(world.value("late"), "");
     assert_eq!(created(&world, mark, "migrate"), 1);
+    let why = [
+        "Job/expiry-failed-work/migrate: JobFailed: it failed, and was deleted by its ttlSecondsAfterFinished: ",
+        "commit a change of its spec",
+    ];
+    explain::told(&world, "shop", &why);
     let fixed = migrate(0).replace("busybox:1", "busybox:2");
     let commit = world.commit(&[("shop/migrate.yaml", &fixed)]);
     world.synced("shop", &commit);
@@ -159,4 +165,37 @@ fn a_hook_that_ended_while_no_agent_looked_does_not_hang() {
     assert_eq!(created(&world, mark, "slow"), 2);
     assert_eq!(created(&world, mark, "quick"), 1);
     world.assert_quiet();
+}
+
+#[test]
+fn a_failed_job_that_a_person_deletes_runs_again() {
+    let world = World::new("expiry-again");
+    let mark = world.plane.audit_mark();
+    let job = held(&job("migrate", &[(keys::SYNC_WAVE, "-1")]));
+    let late = annotated("late", "1", keys::SYNC_WAVE, "1");
+    let commit = world.commit(&[("shop/migrate.yaml", &job), ("shop/late.yaml", &late)]);
+    world.create(&world.application("shop", "shop"));
+    end(&world, "migrate", "Failed");
+    let first = uid(&world, "migrate");
+    wait("the failure to be told", || {
+        let healthy = condition(&world.app("shop"), "Healthy");
+        let is_told = healthy["reason"] == "Degraded";
+        is_told.then_some(()).ok_or_else(|| healthy.to_string())
+    });
+    world.delete("Job", &world.work, "migrate?propagationPolicy=Foreground");
+    wait_for("the next one", || {
+        let uid = uid(&world, "migrate");
+        !uid.is_empty() && uid != first
+    });
+    wait_for("its pod", || {
+        let pods = world.list("Pod", &world.work);
+        let mut fresh = pods
+            .iter()
+            .filter(|pod| pod["status"]["phase"] == "Pending");
+        fresh.any(|pod| pod["spec"]["nodeName"].is_string())
+    });
+    end(&world, "migrate", "Succeeded");
+    world.synced("shop", &commit);
+    assert_eq!(world.value("late"), "1");
+    assert_eq!(created(&world, mark, "migrate"), 2);
 }
