@@ -22,6 +22,7 @@ use super::notes::Notes;
 use super::pods::PodWatches;
 use super::request::Request;
 use super::rollback::{Court, Good};
+use super::scale::{AutoscalerWatches, Scaled};
 use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
@@ -92,11 +93,16 @@ pub(super) struct Application {
     pub(super) live: Live,
     /// What finished objects said before they went.
     pub(super) last: Last,
+    /// Jobs that were deleted before their end.
+    pub(super) interrupted: BTreeSet<ObjectId>,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// Workloads whose replicas an autoscaler owns that is gone: they are Git's again.
     pub(super) unscaled: BTreeSet<ObjectId>,
-    /// Workloads whose replicas an autoscaler owns, and whether it is there.
-    pub(super) scaled: BTreeMap<ObjectId, bool>,
+    /// Workloads whose replicas an autoscaler owns, or one that is gone.
+    pub(super) scaled: BTreeMap<ObjectId, Scaled>,
+    pub(super) autoscalers: AutoscalerWatches,
+    /// The digest of the revision of which something is Degraded, and since when.
+    pub(super) degraded: Option<(String, i64)>,
     /// Objects that do not hold what is enforced.
     pub(super) drifted: BTreeSet<ObjectId>,
     /// What drifted in those that are left so, at which resourceVersion.
@@ -188,9 +194,12 @@ impl Application {
             enforced: BTreeMap::new(),
             live: Live::new(),
             last: Last::new(),
+            interrupted: BTreeSet::new(),
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
             scaled: BTreeMap::new(),
+            autoscalers: AutoscalerWatches::default(),
+            degraded: None,
             drifted: BTreeSet::new(),
             drift: BTreeMap::new(),
             heals: Heals::default(),
@@ -248,6 +257,7 @@ impl Application {
                 // Nothing of the living is due any more; the deletion sets its own retry.
                 self.timers = Timers::default();
                 self.pods = PodWatches::default();
+                self.autoscalers = AutoscalerWatches::default();
                 self.write_back.withdraw();
                 let ended = Deletion::of(&mut self).await;
                 if ended {

@@ -20,7 +20,7 @@ use crate::cluster::{
     Cluster, Error, Identity, MANAGER, Patch, Propagation, Resource, STATUS_MANAGER, Target,
     WatchEvent, WatchScope,
 };
-use crate::object::{Object, Scope, keys};
+use crate::object::{Object, ObjectId, Scope, keys};
 
 /// The wait between two looks at what is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -351,6 +351,20 @@ pub(crate) async fn release(cluster: &dyn Cluster, namespace: &str) -> Result<()
         }
     }
     Ok(())
+}
+
+/// What has the agent's finalizer.
+///
+/// # Errors
+/// When something could not be read.
+pub(crate) async fn held(cluster: &dyn Cluster, namespace: &str) -> Result<Vec<ObjectId>, Error> {
+    let end = Farewell::of(cluster, namespace, None);
+    let mut held = Vec::new();
+    for target in [&end.binding, &end.role, &end.account] {
+        let found = end.get(target).await?;
+        held.extend(found.filter(is_held).map(|object| object.id()));
+    }
+    Ok(held)
 }
 
 /// Whether the agent's finalizer is on it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::application::Application;
+use super::hooks::Lack;
 use super::sources::Resolved;
 use crate::api::{Policy, RevisionId};
 use crate::cluster::Discovery;
@@ -235,18 +236,18 @@ impl Application {
         resolved: &Arc<Resolved>,
         key: &GoalKey,
     ) -> Result<(Desired, Arc<Closure>), Problem> {
-        let discovery = self.discovery(false).await;
+        let mut discovery = self.discovery(false).await?;
         let builder = self.builder(key);
         let resolved = Arc::clone(resolved);
         let options = super::render_options(key.directory.as_ref());
         let path = key.path.trim_matches('/').to_owned();
-        let served = discovery.clone().ok();
+        let served = Arc::clone(&discovery);
         let made = tokio::task::spawn_blocking(move || {
             let (tree, recording) = resolved.tree.recording();
             let rendered = render::render(&tree, &path, &options);
             let closure = Arc::new(recording.closure());
             let made = rendered.map(|rendered| {
-                let desired = served.map(|served| builder.build(&rendered.objects, &served));
+                let desired = builder.build(&rendered.objects, &served);
                 (builder, rendered.objects, desired)
             });
             (made, closure)
@@ -268,15 +269,13 @@ impl Application {
             Err(panic) => return Err(self.broke_down(&panic)),
         };
         self.shared.metrics.render(Ok(()));
-        let mut discovery = discovery?;
         let (builder, objects, mut desired) = made;
-        if let Some(Ok(built)) = &desired
-            && built.waiting().next().is_some()
-        {
+        let waits = |desired: &Desired| desired.waiting().next().is_some();
+        if desired.as_ref().is_ok_and(waits) {
             discovery = self.discovery(true).await?;
             let served = Arc::clone(&discovery);
             let built = tokio::task::spawn_blocking(move || builder.build(&objects, &served));
-            desired = Some(built.await.map_err(|panic| self.broke_down(&panic))?);
+            desired = built.await.map_err(|panic| self.broke_down(&panic))?;
         } else {
             // Thousands of objects take their time to be dropped, and nobody has to wait for it.
             tokio::task::spawn_blocking(move || drop(objects));
@@ -287,7 +286,6 @@ impl Application {
             message: mistakes.to_string().replace('\n', "; "),
             class: Class::Stalled,
         };
-        let desired = desired.unwrap_or_else(|| Ok(Desired::default()));
         let desired = desired.map_err(|mistakes| refused("ManifestInvalid", mistakes))?;
         if !key.self_management {
             let reason = "SelfManagedObject";
@@ -343,21 +341,29 @@ impl Application {
             .waiting()
             .filter(|object| object.placement != Placement::AwaitsCrd)
             .collect();
-        let Some(first) = missing.first() else { return };
+        // What keeps most from being done.
+        let effect = |object: &&DesiredObject| Lack::of(&goal.desired, &object.id);
+        let Some(first) = missing.iter().copied().min_by_key(effect) else {
+            return;
+        };
+        let lack = effect(&first);
         let (reason, class) = match first.placement {
             Placement::Unknown => ("KindUnknown", Class::Retry),
             _ => ("KindNotServed", Class::Wait(KIND_RECHECK)),
         };
         let more = match missing.len() {
             1 => String::new(),
-            n => format!(" and {} more objects", n - 1),
+            n => format!(" (nor are those of {} more)", n - 1),
         };
-        let remedy = crate::cluster::remedy("KindNotServed").unwrap_or_default();
         self.problems.push(Problem {
             reason: reason.into(),
             message: format!(
-                "{}: {}: kind {} is not served by the API server{more}; the other objects are applied and nothing is pruned ({remedy})",
-                first.place, first.id, first.gvk
+                "{}: {lack}{}: kind {} is not served by the API server{more}; {} ({})",
+                first.place,
+                first.id,
+                first.gvk,
+                lack.effect(),
+                lack.remedy()
             ),
             class,
         });

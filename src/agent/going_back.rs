@@ -157,6 +157,7 @@ impl Application {
             approved: approval.as_deref(),
             now,
             failed: false,
+            degraded: false,
             immutable: &self.immutable,
         };
         let mut differences = diff(good, &self.live, inventory, &self.enforced, policy);

@@ -3,12 +3,15 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
 use super::application::Application;
+use super::ended;
+use crate::api::Policy;
 use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
 use crate::desired::{Desired, DesiredObject};
@@ -20,6 +23,8 @@ use crate::object::{Manifest, ObjectId, Scope, keys};
 use crate::plan::{Action, Plan, Step, hooks};
 use crate::status::{Problem, short};
 
+/// How long something may be Degraded before the sync has failed, without `spec.rollback.grace`.
+const GRACE: Duration = Duration::from_secs(10);
 /// The longest message of a failed hook, in characters.
 const MESSAGE_LIMIT: usize = 512;
 
@@ -150,6 +155,7 @@ impl Application {
                     entry.state = State::Owned {
                         uid: seen.uid.clone(),
                     };
+                    entry.expires = ended::expires(&object, &seen);
                 });
                 self.summary.count(step.action);
                 self.live
@@ -188,6 +194,45 @@ impl Application {
         });
     }
 
+    /// Whether the sync of a revision failed, because something of it is Degraded and was not Healthy
+    /// before; or when that will be so. Some things are Degraded for seconds, until what they need is
+    /// there too. A revision that was Healthy once is synced, whatever becomes of it later.
+    pub(super) fn is_degraded(
+        &mut self,
+        desired: &Desired,
+        policy: &Policy,
+        now: i64,
+    ) -> (bool, Option<i64>) {
+        let is_sick = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
+            let health = self.health_of(id);
+            let is_sick = health.is_some_and(|health| health.may_cause_rollback());
+            is_sick && !object.ignored && self.is_written(object)
+        };
+        let is_failing = self.has_hooks_of(Phase::SyncFail)
+            && !self.was_healthy(&desired.digest)
+            && desired.objects.iter().any(is_sick);
+        let known = self.degraded.take().filter(|_| is_failing);
+        let since = known.filter(|(digest, _)| *digest == desired.digest);
+        if !is_failing {
+            return (false, None);
+        }
+        let since = since.map_or(now, |(_, since)| since);
+        self.degraded = Some((desired.digest.clone(), since));
+        // Not later than a rollback begins, whose goal has no hooks.
+        let grace = policy.rollback.map_or(GRACE, |rules| rules.grace);
+        let due = since.saturating_add(i64::try_from(grace.as_secs()).unwrap_or(i64::MAX));
+        (due <= now, (due > now).then_some(due))
+    }
+
+    /// Whether the revision that is applied is this one, and was Healthy once.
+    fn was_healthy(&self, digest: &str) -> bool {
+        match self.history.first().filter(|entry| entry.digest == digest) {
+            Some(entry) => entry.healthy_at.is_some(),
+            // Where no history is kept, it ends when it is applied.
+            None => self.applied_digest.as_deref() == Some(digest),
+        }
+    }
+
     /// Whether the newest revision has hooks of this phase.
     pub(super) fn has_hooks_of(&self, phase: Phase) -> bool {
         let hooks = self
@@ -206,6 +251,53 @@ impl Application {
                 let seen = self.live.get(id)?.present()?;
                 Some((id.to_string(), seen.health.clone()))
             })
+    }
+}
+
+/// What cannot be done because the kind of an object is not served: the most first. Displays as what
+/// the object is, if it is a hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lack {
+    /// A hook of this phase; nothing that comes after it is done.
+    Hook(Phase),
+    /// An ordinary object.
+    Object,
+}
+
+impl Lack {
+    /// Of an object of the revision.
+    pub(super) fn of(desired: &Desired, id: &ObjectId) -> Self {
+        let hook = desired.hooks.get(id);
+        let first = hook.and_then(|hook| hook.phases.first());
+        first.map_or(Self::Object, |phase| Self::Hook(*phase))
+    }
+
+    /// What becomes of the other objects.
+    pub(super) fn effect(self) -> &'static str {
+        match self {
+            Self::Hook(Phase::PreSync) => "nothing of this revision is applied",
+            Self::Hook(Phase::Sync) => "later waves are not applied and nothing is pruned",
+            _ => "the other objects are applied and nothing is pruned",
+        }
+    }
+
+    /// What a person does about it.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Hook(Phase::PreSync) => {
+                "install the CRD that defines this kind before: what runs before everything else cannot wait for a CRD of the same revision, a Sync hook can"
+            }
+            _ => crate::cluster::remedy("KindNotServed").unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hook(phase) => write!(f, "{phase} hook "),
+            Self::Object => Ok(()),
+        }
     }
 }
 

@@ -156,19 +156,6 @@ impl Application {
         for object in undescribed {
             inventory.update(&object.id, |entry| object.describe(entry));
         }
-        let mut live = Lockstep::of(&self.live);
-        let finished: Vec<ObjectId> = inventory
-            .iter()
-            .filter(|(id, entry)| {
-                let seen = live.get(id).and_then(Sighting::present);
-                !entry.done
-                    && seen.is_some_and(|seen| seen.finished && seen.holds == Some(entry.hash))
-            })
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in finished {
-            inventory.update(&id, |entry| entry.done = true);
-        }
         self.enforce_restored();
     }
 }

@@ -9,6 +9,13 @@ impl Application {
     pub(super) fn read_mailbox(&mut self) -> bool {
         let heard = self.mailbox.take_pods();
         let mut changed = !heard.is_empty() && (self.pods.take(heard) | self.weigh());
+        let gone = self.mailbox.take_autoscalers();
+        if !gone.is_empty() {
+            self.autoscalers.forget(&gone);
+            // Who scales what is asked again: another autoscaler may have taken its place.
+            self.scaled.clear();
+            changed = true;
+        }
         for (id, notice) in self.mailbox.take() {
             let Some(known) = self.live.get(&id) else {
                 // Not looked for yet, or not ours: the next look decides.
@@ -17,6 +24,11 @@ impl Application {
             match notice {
                 Notice::Ended(seen) => {
                     self.last.insert(id.clone(), *seen);
+                    self.live.remove(&id);
+                    changed = true;
+                }
+                Notice::Interrupted => {
+                    self.interrupted.insert(id.clone());
                     self.live.remove(&id);
                     changed = true;
                 }

@@ -2,6 +2,7 @@
 
 use super::application::Application;
 use super::drift::blows;
+use super::ended;
 use crate::apply::{Effect, Outcome};
 use crate::desired::{Desired, Recreation};
 use crate::error::{Class, Fault as _};
@@ -62,6 +63,7 @@ impl Application {
                 };
                 let declared = source.or_else(|| self.enforced.get(&step.id)).cloned();
                 let mut seen: Observed = self.mailbox.observe(&object, now);
+                let expires = ended::expires(&object, &seen);
                 if let Some(declared) = declared {
                     seen.holds = Some(declared.hash);
                     inventory.update(&step.id, |entry| {
@@ -72,6 +74,8 @@ impl Application {
                         entry.version.clone_from(&declared.gvk.version);
                         declared.describe(entry);
                         entry.done = false;
+                        entry.failure = None;
+                        entry.expires = expires;
                         entry.hook = None;
                     });
                     self.enforced.insert(step.id.clone(), declared);
@@ -102,6 +106,8 @@ impl Application {
                 inventory.update(&step.id, |entry| {
                     entry.hash = 0;
                     entry.done = false;
+                    entry.failure = None;
+                    entry.expires = None;
                 });
                 self.enforced.remove(&step.id);
                 self.immutable.forget(&step.id);
@@ -176,7 +182,10 @@ impl Application {
             let health = match seen {
                 Some(Sighting::Present(seen)) => seen.health.clone(),
                 Some(Sighting::Absent) => match done {
-                    Some(entry) if entry.done => Health::new(health::Status::Healthy, "", ""),
+                    Some(entry) if entry.done => match entry.lasting_failure() {
+                        Some(message) => ended::failed(message),
+                        None => Health::new(health::Status::Healthy, "", ""),
+                    },
                     _ => Health::missing(),
                 },
                 Some(Sighting::Unknown(why)) => Health::unknown(why),

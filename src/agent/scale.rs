@@ -1,19 +1,121 @@
 //! Replicas that an autoscaler owns: whether it is still there.
 //!
 //! Managed fields say who wrote the replicas last, for ever. Without a look at the autoscalers
-//! themselves, replicas would never be Git's again once one is gone. Nothing is watched for it: who
-//! made an autoscaler outside of Git is seen by what it writes, and its end at the next commit.
+//! themselves, replicas would never be Git's again once one is gone. An autoscaler that is not in Git
+//! is found by what it writes, and from then on watched by its name for its end: of autoscalers that
+//! concern nobody nothing is heard.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use tokio::task::JoinHandle;
+
 use super::application::Application;
-use crate::cluster::{Identity, Lookup};
+use super::watches::Mailbox;
+use crate::cluster::{Cluster, Identity, Lookup, Resource, WatchEvent, WatchScope};
 use crate::desired::scaled_by;
 use crate::live::Sighting;
 use crate::object::{Gvk, ObjectId};
 
 /// The manager as which horizontal pod autoscalers write.
 const HPA_MANAGER: &str = "kube-controller-manager";
+/// How many autoscalers of an Application are watched. The end of others is seen at the next commit.
+const MAX_WATCHES: usize = 32;
+
+/// Who scales a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Scaled {
+    /// These autoscalers.
+    By(BTreeSet<ObjectId>),
+    /// That cannot be read.
+    Unknown,
+    /// An autoscaler that is gone.
+    Nobody,
+}
+
+/// The watches of autoscalers that end when they are dropped.
+#[derive(Default)]
+pub(super) struct AutoscalerWatches(BTreeMap<(Identity, ObjectId), Watch>);
+
+struct Watch(JoinHandle<()>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl AutoscalerWatches {
+    /// Forgets autoscalers that were told to be gone: one of the same name is another one.
+    pub(super) fn forget(&mut self, gone: &BTreeSet<ObjectId>) {
+        self.0.retain(|(_, id), _| !gone.contains(id));
+    }
+
+    /// Watches these, with what they scale, and no others.
+    fn set(
+        &mut self,
+        wanted: &BTreeMap<&ObjectId, &ObjectId>,
+        resource: &Resource,
+        (cluster, mailbox): (&Arc<dyn Cluster>, &Arc<Mailbox>),
+        who: &Identity,
+    ) {
+        self.0
+            .retain(|(as_whom, id), _| as_whom == who && wanted.contains_key(id));
+        for (id, target) in wanted.iter().take(MAX_WATCHES) {
+            let key = (who.clone(), (*id).clone());
+            self.0.entry(key).or_insert_with(|| {
+                let scope = WatchScope {
+                    resource: resource.clone(),
+                    namespace: Some(id.namespace.clone()),
+                    selector: None,
+                    name: Some(id.name.clone()),
+                };
+                let (cluster, mailbox) = (Arc::clone(cluster), Arc::clone(mailbox));
+                let (who, id, target) = (who.clone(), (*id).clone(), (*target).clone());
+                Watch(tokio::spawn(async move {
+                    if is_gone(&*cluster, &who, &scope, &target).await {
+                        mailbox.put_autoscaler(id);
+                    }
+                }))
+            });
+        }
+    }
+}
+
+/// Waits until an autoscaler is gone or scales something else; false where it may not be watched.
+async fn is_gone(
+    cluster: &dyn Cluster,
+    who: &Identity,
+    scope: &WatchScope,
+    target: &ObjectId,
+) -> bool {
+    let mut events = cluster.watch(who, scope);
+    let mut is_there = false;
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(WatchEvent::Relist) => is_there = false,
+            Ok(WatchEvent::Applied(object)) => {
+                let scales = scaled_by(&object, &target.namespace);
+                if object.is_terminating() || scales.as_ref() != Some(target) {
+                    return true;
+                }
+                is_there = true;
+            }
+            Ok(WatchEvent::Deleted(_)) => return true,
+            Ok(WatchEvent::Listed) if !is_there => return true,
+            Ok(WatchEvent::Listed) => {}
+            Err(error) if error.is_forbidden() => {
+                tracing::info!(%error, "the end of an autoscaler is seen at the next commit only");
+                return false;
+            }
+            // It is opened again.
+            Err(error) => tracing::debug!(%error, "an autoscaler is not watched"),
+        }
+    }
+    false
+}
 
 impl Application {
     /// Finds the workloads whose replicas were an autoscaler's that is gone: they hold something
@@ -36,26 +138,46 @@ impl Application {
             .filter(|id| !self.scaled.contains_key(*id))
             .collect();
         let namespaces: BTreeSet<&str> = new.iter().map(|id| id.namespace.as_str()).collect();
-        let mut found: BTreeMap<ObjectId, bool> = BTreeMap::new();
+        let mut found: BTreeMap<ObjectId, Scaled> = BTreeMap::new();
         for namespace in namespaces {
             let targets = self.autoscaled_in(who, namespace).await;
             for id in new.iter().filter(|id| id.namespace == namespace) {
-                let is_scaled = targets.as_ref().is_none_or(|all| all.contains(*id));
-                found.insert((*id).clone(), is_scaled);
+                let scaled = match &targets {
+                    None => Scaled::Unknown,
+                    Some(all) => (all.get(*id).cloned()).map_or(Scaled::Nobody, Scaled::By),
+                };
+                found.insert((*id).clone(), scaled);
             }
         }
         self.scaled.extend(found);
         self.unscaled = self
             .scaled
             .iter()
-            .filter(|(_, is_scaled)| !**is_scaled)
+            .filter(|(_, scaled)| **scaled == Scaled::Nobody)
             .map(|(id, _)| id.clone())
             .collect();
+        self.watch_autoscalers(who);
         for id in &self.unscaled {
             if let Some(Sighting::Present(seen)) = self.live.get_mut(id) {
                 seen.holds = None;
             }
         }
+    }
+
+    /// Watches the autoscalers that replicas are left to now.
+    fn watch_autoscalers(&mut self, who: &Identity) {
+        let mut wanted = BTreeMap::new();
+        for (id, scaled) in &self.scaled {
+            if let Scaled::By(autoscalers) = scaled {
+                wanted.extend(autoscalers.iter().map(|autoscaler| (autoscaler, id)));
+            }
+        }
+        let discovery = self.discovery.as_ref();
+        let Some(Lookup::Served(resource)) = discovery.map(|d| d.lookup_kind(&kind())) else {
+            return;
+        };
+        let shared = (&self.shared.cluster, &self.mailbox);
+        self.autoscalers.set(&wanted, resource, shared, who);
     }
 
     /// Whether Git says how many replicas, and no autoscaler beside it.
@@ -68,22 +190,27 @@ impl Application {
     }
 
     /// What horizontal pod autoscalers of a namespace scale; `None` where that cannot be read.
-    async fn autoscaled_in(&self, who: &Identity, namespace: &str) -> Option<BTreeSet<ObjectId>> {
-        let kind = Gvk::from_api_version("autoscaling/v2", "HorizontalPodAutoscaler");
+    async fn autoscaled_in(
+        &self,
+        who: &Identity,
+        namespace: &str,
+    ) -> Option<BTreeMap<ObjectId, BTreeSet<ObjectId>>> {
         let discovery = self.discovery.as_ref()?;
-        let Lookup::Served(resource) = discovery.lookup_kind(&kind) else {
+        let Lookup::Served(resource) = discovery.lookup_kind(&kind()) else {
             return None;
         };
         let cluster = &*self.shared.cluster;
         let listed = cluster.list(who, resource, Some(namespace), None).await;
         match listed {
-            Ok(objects) => Some(
-                objects
-                    .iter()
-                    .filter(|object| !object.is_terminating())
-                    .filter_map(|object| scaled_by(object, namespace))
-                    .collect(),
-            ),
+            Ok(objects) => {
+                let mut found: BTreeMap<ObjectId, BTreeSet<ObjectId>> = BTreeMap::new();
+                for object in objects.iter().filter(|object| !object.is_terminating()) {
+                    if let Some(target) = scaled_by(object, namespace) {
+                        found.entry(target).or_default().insert(object.id());
+                    }
+                }
+                Some(found)
+            }
             Err(error) => {
                 tracing::warn!(application = self.owner.name, %error, "replicas that an autoscaler set are left alone");
                 None
@@ -104,4 +231,9 @@ impl Application {
             .map(|(id, _)| id.to_string())
             .collect()
     }
+}
+
+/// What an autoscaler is.
+fn kind() -> Gvk {
+    Gvk::from_api_version("autoscaling/v2", "HorizontalPodAutoscaler")
 }

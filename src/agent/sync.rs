@@ -46,6 +46,7 @@ impl Application {
         self.tell_circle();
         self.look(who, now).await;
         self.recognise();
+        self.note_ended(now);
         self.see_hooks(who, now).await;
         self.settle().await;
         self.look_for_autoscalers(who).await;
@@ -59,6 +60,7 @@ impl Application {
             self.barred = true;
             plan = self.decide(&desired, policy, now);
         }
+        self.watch_ends(&plan, &desired, who);
         let before = tokio::time::Instant::now();
         let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
             Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,
@@ -78,7 +80,10 @@ impl Application {
         self.see_hooks(who, now).await;
         self.settle().await;
         self.look_for_autoscalers(who).await;
-        let next = self.decide(&desired, policy, now);
+        let mut next = self.decide(&desired, policy, now);
+        if self.has_tried(&next.untried, &desired, who).await {
+            next = self.decide(&desired, policy, now);
+        }
         self.read_drift(policy, who).await;
         self.accept(&next, complete);
         self.keep_accepted(policy);
@@ -102,6 +107,7 @@ impl Application {
     fn decide(&mut self, desired: &Arc<Desired>, policy: &Policy, now: i64) -> Plan {
         let request = self.requests.borrow().clone();
         let asked = self.is_asked();
+        let (degraded, due) = self.is_degraded(desired, policy, now);
         // A revision that was not rendered is not rolled forward to; what is there is healed.
         let is_current = self.is_current();
         let is_rolled_back = self.is_rolled_back();
@@ -119,6 +125,7 @@ impl Application {
             approved: request.approve.as_deref(),
             now,
             failed: self.gave_up,
+            degraded,
             immutable: &self.immutable,
         };
         let mut differences = diff(desired, &self.live, inventory, &self.enforced, policy);
@@ -129,6 +136,7 @@ impl Application {
             let drift = drifted(&self.enforced, &self.live, inventory, known, policy);
             heal(&mut plan, &drift, &self.enforced);
         }
+        plan.report.due = plan.report.due.into_iter().chain(due).min();
         if plan.report.out_of_sync > 0 {
             plan.report.dependency.clone_from(&self.blocked_by);
         }
@@ -155,7 +163,11 @@ impl Application {
         }
         let inventory = self.inventory.get_or_insert_default();
         for id in &plan.approved {
-            inventory.update(id, |entry| entry.approved = true);
+            let anew = desired.objects.get(id).map(|object| object.hash);
+            inventory.update(id, |entry| match anew {
+                Some(content) => entry.recreate = Some(content),
+                None => entry.approved = true,
+            });
         }
         let mut namespaces = BTreeSet::new();
         for step in &plan.steps {

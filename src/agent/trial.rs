@@ -26,10 +26,7 @@ impl Application {
         now: i64,
     ) -> Facts {
         let changed = || self.changed_by(desired);
-        let health = |id: &ObjectId| {
-            let seen = self.live.get(id).and_then(Sighting::present)?;
-            Some(&seen.health)
-        };
+        let health = |id: &ObjectId| self.health_of(id);
         let sick = changed()
             .filter(|(_, object)| self.is_written(object))
             .filter_map(|(id, _)| Some((id, health(id).filter(|h| h.may_cause_rollback())?)))

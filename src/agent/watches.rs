@@ -11,6 +11,7 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use super::ended::is_job;
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::health::Pods;
 use crate::inventory::Owner;
@@ -26,6 +27,8 @@ pub enum Notice {
     Lost,
     /// The same, of a Job or Pod that had run to its end.
     Ended(Box<Observed>),
+    /// The same, of a Job that had not.
+    Interrupted,
 }
 
 /// All objects of one kind that a list found for one Application. What was seen before and is not
@@ -58,6 +61,8 @@ pub struct Mailbox {
     listings: Mutex<Vec<Listing>>,
     /// What was heard of the pods of workloads; see [`super::pods`].
     pods: Mutex<BTreeMap<ObjectId, Pods>>,
+    /// Autoscalers that are gone; see [`super::scale`].
+    autoscalers: Mutex<BTreeSet<ObjectId>>,
     wake: Notify,
 }
 
@@ -71,6 +76,7 @@ impl Mailbox {
             notices: Mutex::default(),
             listings: Mutex::default(),
             pods: Mutex::default(),
+            autoscalers: Mutex::default(),
             wake: Notify::new(),
         }
     }
@@ -110,6 +116,7 @@ impl Mailbox {
         self.take();
         self.take_listings();
         self.take_pods();
+        self.take_autoscalers();
     }
 
     /// The lists that ended since the last call.
@@ -128,13 +135,25 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// The autoscalers that went since the last call.
+    pub fn take_autoscalers(&self) -> BTreeSet<ObjectId> {
+        std::mem::take(&mut *lock(&self.autoscalers))
+    }
+
+    /// Puts an autoscaler that is gone in it.
+    pub fn put_autoscaler(&self, id: ObjectId) {
+        lock(&self.autoscalers).insert(id);
+        self.wake.notify_one();
+    }
+
     /// Waits until something is in it.
     pub async fn filled(&self) {
         loop {
             let notified = self.wake.notified();
             let is_empty = lock(&self.notices).is_empty()
                 && lock(&self.listings).is_empty()
-                && lock(&self.pods).is_empty();
+                && lock(&self.pods).is_empty()
+                && lock(&self.autoscalers).is_empty();
             if !is_empty {
                 return;
             }
@@ -373,9 +392,16 @@ impl Task {
         self.lost(&object.id());
         if let Some(mailbox) = mailbox {
             let now = jiff::Timestamp::now().as_second();
-            let seen = mailbox.observe(object, now);
+            // How it ended, and not that it is on its way out.
+            let mut last = object.clone();
+            if let Some(metadata) = last.0["metadata"].as_object_mut() {
+                metadata.remove("deletionTimestamp");
+            }
+            let seen = mailbox.observe(&last, now);
             if seen.finished {
                 mailbox.put(object.id(), Notice::Ended(Box::new(seen)));
+            } else if is_job(&object.id()) {
+                mailbox.put(object.id(), Notice::Interrupted);
             }
         }
     }

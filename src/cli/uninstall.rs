@@ -7,19 +7,20 @@ use anyhow::bail;
 use serde_json::{Value, json};
 
 use super::NAMESPACE;
-use super::applications::{MANAGER, list};
+use super::applications::{MANAGER, resource};
 use super::screen::Screen;
-use crate::agent::farewell::release;
+use crate::agent::farewell::{held, release};
 use crate::agent::finalizers::{ours, strip};
 use crate::cluster::{Cluster, Identity, Patch, Resource, Target};
-use crate::object::{Object, Scope};
+use crate::object::{Object, Scope, keys};
 
 /// How long the agent has to end.
 const STOP_SECONDS: u64 = 60;
 
 /// Make towline removable: stop the agent, and take its finalizers off all Applications
 ///
-/// What the Applications deployed stays as it is, and so do the Applications. Nothing is deleted.
+/// Its own ServiceAccount, ClusterRole and binding are let go as well, also when the rest of the
+/// installation is gone already. What the Applications deployed stays as it is, and so do the Applications. Nothing is deleted.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 done (or, without --yes, said what would be done), 1 failed, \
@@ -44,11 +45,7 @@ pub(super) async fn run(
     cluster: &dyn Cluster,
     screen: &mut Screen<'_>,
 ) -> anyhow::Result<u8> {
-    let finalized: Vec<Object> = list(cluster, None)
-        .await?
-        .into_iter()
-        .filter(|one| !ours(one).is_empty())
-        .collect();
+    let finalized = finalized(cluster).await?;
     let deployments = Resource::known("apps/v1", "Deployment", "deployments", Scope::Namespaced);
     let agent = Target::new(
         &deployments,
@@ -73,6 +70,9 @@ pub(super) async fn run(
                 one.id()
             ))?;
         }
+        for id in held(cluster, &args.namespace).await? {
+            screen.line(&format!("would take {} off {id}", keys::AGENT_FINALIZER))?;
+        }
         screen.line("nothing was done; do it with --yes")?;
         return Ok(0);
     }
@@ -87,15 +87,14 @@ pub(super) async fn run(
         strip(cluster, one, MANAGER).await?;
         screen.line(&format!("took the finalizers off {id}"))?;
     }
-    if let Some(again) = list(cluster, None)
-        .await?
-        .iter()
-        .find(|one| !ours(one).is_empty())
-    {
+    if let Some(again) = self::finalized(cluster).await?.first() {
         bail!(
             "{} has a finalizer again: stop whoever writes it (another agent?), and do this again",
             again.id()
         );
+    }
+    for id in held(cluster, &args.namespace).await? {
+        screen.line(&format!("took {} off {id}", keys::AGENT_FINALIZER))?;
     }
     release(cluster, &args.namespace).await?;
     screen.line("What the Applications deployed stays. Now delete towline itself:")?;
@@ -107,6 +106,21 @@ pub(super) async fn run(
         "  towline install{namespace} | kubectl delete --ignore-not-found -f -"
     ))?;
     Ok(0)
+}
+
+/// The Applications that have a finalizer of towline. Where the CRD is gone there are none; what the
+/// agent holds besides may be left, and waits for this.
+async fn finalized(cluster: &dyn Cluster) -> anyhow::Result<Vec<Object>> {
+    let mut all = match cluster
+        .list(&Identity::Agent, &resource(), None, None)
+        .await
+    {
+        Err(error) if error.is_not_found() => Vec::new(),
+        listed => listed?,
+    };
+    all.retain(|one| !ours(one).is_empty());
+    all.sort_by_key(Object::id);
+    Ok(all)
 }
 
 fn replicas(deployment: &Object) -> i64 {
@@ -143,7 +157,6 @@ async fn stop(cluster: &dyn Cluster, agent: &Target) -> anyhow::Result<()> {
 mod tests {
     use super::*;
     use crate::cluster::fake::FakeCluster;
-    use crate::object::keys;
 
     fn application(name: &str, finalizers: Value) -> Object {
         Object(

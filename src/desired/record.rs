@@ -18,6 +18,7 @@ impl DesiredObject {
         entry.generated.clone_from(&self.generated);
         // Whoever let its deletion through meant that deletion, not one after its return.
         entry.approved = false;
+        entry.recreate = None;
     }
 
     /// Whether the entry says all that, so that nothing has to be written.
@@ -30,6 +31,7 @@ impl DesiredObject {
             && entry.claims == self.claims
             && entry.generated == self.generated
             && !entry.approved
+            && entry.recreate.is_none()
     }
 }
 

@@ -20,6 +20,9 @@ pub fn restore(
     let built = build(std::slice::from_ref(&rendered), discovery, owner, defaults).ok()?;
     let (_, mut object) = built.objects.into_iter().next()?;
     // The hash is the one in the inventory: an upgrade that counts otherwise is no change.
-    Arc::get_mut(&mut object)?.hash = hash;
+    let restored = Arc::get_mut(&mut object)?;
+    restored.hash = hash;
+    // What it was made from is not known any more.
+    restored.rendered = None;
     Some(object)
 }

@@ -76,13 +76,23 @@ pub struct Entry {
     /// carried out over several passes, and each looks different from the one that was approved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
+    /// The content to which a person let it be created anew: its wave may come passes later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recreate: Option<u64>,
     /// The revision that was there before the one that introduced it, by its short digest: a
     /// revision that is that one again takes back what was added, and loses nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
-    /// A Job or Pod that ran to its end at [`Entry::hash`]: its absence is no drift.
+    /// A Job or Pod that ran to its end at [`Entry::hash`]: its absence is no drift. A Job that failed
+    /// is not, until its TTL has deleted it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub done: bool,
+    /// Of a Job that failed at [`Entry::hash`]: what it said. Once it is done, that is how it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Of a Job with a TTL: from when on that may have deleted it, in seconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<i64>,
     /// The base name of a generated ConfigMap or Secret: its next hash supersedes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<String>,
@@ -277,8 +287,11 @@ impl Entry {
             wave: 0,
             claims: None,
             approved: false,
+            recreate: None,
             before: None,
             done: false,
+            failure: None,
+            expires: None,
             generated: None,
             hook: None,
         }
@@ -296,6 +309,11 @@ impl Entry {
     /// What becomes of it when its Application is deleted.
     pub fn on_delete(&self) -> Removal {
         self.on_deletion.unwrap_or_else(|| self.on_prune())
+    }
+
+    /// What a Job said that failed and is gone, and does not run again.
+    pub fn lasting_failure(&self) -> Option<&str> {
+        self.failure.as_deref().filter(|_| self.done)
     }
 
     /// The UID, once it is known.

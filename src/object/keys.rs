@@ -209,7 +209,7 @@ pub const TABLE: &[(&str, Writer, &str)] = &[
     (
         HOOK,
         Writer::ManifestInGit,
-        "`PreSync`, `Sync`, `PostSync`, `SyncFail` (several with commas): runs then, once for each revision, and is not kept; `Skip`: never applied. Aliases: `argocd.argoproj.io/hook`, and of `helm.sh/hook` what installs and upgrades",
+        "`PreSync`, `Sync`, `PostSync`, `SyncFail` (several with commas): runs then, once for each revision, and is not kept; SyncFail also when something is Degraded that was not Healthy in this revision before, for 10 seconds or `spec.rollback.grace`; `Skip`: never applied. Aliases: `argocd.argoproj.io/hook`, and of `helm.sh/hook` what installs and upgrades",
     ),
     (
         HOOK_DELETE_POLICY,

@@ -402,6 +402,9 @@ fn outcome(
     };
     match sighting {
         Sighting::Unknown(_) => None,
+        Sighting::Absent if entry.expires.is_some() => failed(
+            "it was deleted before its end was seen, by its ttlSecondsAfterFinished or by hand: a longer one leaves time to look",
+        ),
         Sighting::Absent => failed("it was deleted before its end was seen"),
         Sighting::Present(seen) if seen.uid != uid => {
             failed("it was deleted, and another object of its name was created")

@@ -25,7 +25,7 @@ use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
 use crate::diff::{Change, Diff, Objects};
 use crate::health::Status;
-use crate::inventory::{Inventory, Phase};
+use crate::inventory::{Entry, Inventory, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 
@@ -87,9 +87,12 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What is not done, and what it waits for.
     pub report: Report,
-    /// Deletions that a person let through with this plan: to be recorded, because carrying them
-    /// out may take several passes.
+    /// Deletions that a person let through with this plan, of what left Git or of what is created
+    /// anew: to be recorded, because carrying them out may take several passes.
     pub approved: Vec<ObjectId>,
+    /// Changes of later waves that may need the approval that is waited for as well: the API server
+    /// is asked about them, so that a person is asked once.
+    pub untried: Vec<ObjectId>,
 }
 
 /// Why objects are not as they should be, although no step is done about them now.
@@ -178,6 +181,8 @@ pub struct Gate<'a> {
     pub now: i64,
     /// The sync failed, and is not tried again by itself.
     pub failed: bool,
+    /// The sync failed, because what it applied is Degraded and was not Healthy before.
+    pub degraded: bool,
     /// Changes that the API server refused, because a field cannot be changed in place.
     pub immutable: &'a Immutable,
 }
@@ -214,7 +219,7 @@ pub fn plan(
             && desired
                 .objects
                 .values()
-                .any(|object| unready(object, live).is_some());
+                .any(|object| unready(object, live, inventory).is_some());
         if serves {
             continue;
         }
@@ -234,7 +239,7 @@ pub fn plan(
                     recreate::way(object, live, gate.immutable)
                 });
                 let action = match way {
-                    Way::InPlace => Action::Update,
+                    Way::InPlace | Way::Untried => Action::Update,
                     _ => Action::Recreate,
                 };
                 forward.entry(wave).or_default().push(step(action));
@@ -243,7 +248,12 @@ pub fn plan(
                         anew.later.insert(id.clone());
                         plan.report.objects.insert(id.clone(), why.into());
                     }
-                    (Way::Asked, Some(object)) => anew.asked.push(object),
+                    (Way::Asked, Some(object))
+                        if !recreate::is_approved(object, live, inventory) =>
+                    {
+                        anew.asked.push(object);
+                    }
+                    (Way::Untried, _) => anew.untried.push(id.clone()),
                     _ => {}
                 }
             }
@@ -308,18 +318,23 @@ pub fn plan(
 #[derive(Default)]
 struct Anew<'a> {
     later: BTreeSet<ObjectId>,
+    /// Those that nobody approved yet.
     asked: Vec<&'a DesiredObject>,
+    untried: Vec<ObjectId>,
 }
 
 impl Anew<'_> {
     /// Those for which nothing may be done now; a plan that a person has to let through is reported.
-    fn held(&self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
-        let mut held = self.later.clone();
+    fn held(self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
+        let mut held = self.later;
         if !self.asked.is_empty() {
             let hash = recreate::hash(&self.asked, live);
-            if gate.approved != Some(hash.as_str()) {
-                let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
+            let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
+            if gate.approved == Some(hash.as_str()) {
+                plan.approved.extend(names);
+            } else {
                 held.extend(names.iter().cloned());
+                plan.untried = self.untried;
                 plan.report.held = Some(Refusal::Recreation { names, hash });
             }
         }
@@ -410,16 +425,16 @@ fn is_hook(id: &ObjectId, desired: &Desired, inventory: &Inventory) -> bool {
 }
 
 /// The first object of a wave that keeps the next one waiting, and why.
-fn unready_in(wave: i32, desired: &Desired, live: &Live) -> Option<String> {
+fn unready_in(wave: i32, desired: &Desired, live: &Live, inventory: &Inventory) -> Option<String> {
     desired
         .objects
         .values()
         .filter(|object| object.wave == wave)
-        .find_map(|object| unready(object, live))
+        .find_map(|object| unready(object, live, inventory))
 }
 
 /// Why an object is not done yet; `None` when it is.
-fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
+fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option<String> {
     match live.get(&object.id) {
         _ if object.ignored => None,
         Some(Sighting::Present(seen)) if seen.terminating => {
@@ -435,7 +450,12 @@ fn unready(object: &DesiredObject, live: &Live) -> Option<String> {
             )),
         },
         // A finished Job may be gone; the diff has called it unchanged.
-        Some(Sighting::Absent) => None,
+        Some(Sighting::Absent) => {
+            let entry = inventory.get(&object.id);
+            let entry = entry.filter(|entry| entry.hash == object.hash);
+            let message = entry.and_then(Entry::lasting_failure)?;
+            Some(format!("{} (it failed and is gone: {message})", object.id))
+        }
         _ => Some(format!("{} (not seen yet)", object.id)),
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn advance(plan: &mut Plan, ordinary: Ordinary<'_>, hooks: Hooks<'_>)
     }
     // What fails again with these steps says so again.
     let unfinished = !ordinary.forward.is_empty() || hooks.pending() > 0;
-    if hooks.gate.failed && unfinished {
+    if (hooks.gate.failed && unfinished) || hooks.gate.degraded {
         fail(plan, hooks);
     }
     in_order(plan, ordinary, hooks);
@@ -100,7 +100,7 @@ fn waves(plan: &mut Plan, forward: &mut BTreeMap<i32, Vec<Step>>, hooks: Hooks<'
             return settled && next.is_none();
         }
         if let Some(next) = next
-            && let Some(reason) = unready_in(wave, hooks.desired, hooks.live)
+            && let Some(reason) = unready_in(wave, hooks.desired, hooks.live, hooks.inventory)
         {
             plan.report.wave = Some(format!("wave {next} waits for {reason}"));
             return false;
@@ -112,7 +112,7 @@ fn waves(plan: &mut Plan, forward: &mut BTreeMap<i32, Vec<Step>>, hooks: Hooks<'
 /// Why the sync of the objects is not over, although nothing of it is left to plan.
 fn unsettled(plan: &Plan, hooks: Hooks<'_>) -> Option<String> {
     let objects = hooks.desired.objects.values();
-    let sick = objects.into_iter().find_map(|o| unready(o, hooks.live));
+    let sick = { objects.into_iter() }.find_map(|o| unready(o, hooks.live, hooks.inventory));
     let waiting = || {
         let (id, why) = plan.report.objects.iter().next()?;
         Some(format!("{id} ({why})"))

@@ -90,7 +90,7 @@ impl Removals<'_> {
             return Some(format!("{} (not applied yet)", step.id));
         }
         let mut declared = self.desired.objects.values();
-        declared.find_map(|object| unready(object, self.live))
+        declared.find_map(|object| unready(object, self.live, self.inventory))
     }
 
     /// Adds the steps of the first turn that is not over, and says what the rest waits for.

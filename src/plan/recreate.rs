@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use crate::desired::{DesiredObject, Recreation};
+use crate::inventory::Inventory;
 use crate::live::{Live, Observed};
 use crate::object::ObjectId;
 
-/// Changes that the server refused: the object by its UID, and the content that it did not take.
+/// What the server said of changes: the object by its UID, the content that it was asked to take, and
+/// whether it refused that because of a field that cannot be changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Immutable(BTreeMap<ObjectId, (String, u64)>);
+pub struct Immutable(BTreeMap<ObjectId, (String, u64, bool)>);
 
 impl Immutable {
     /// No change was refused.
@@ -23,7 +25,12 @@ impl Immutable {
 
     /// The server refused to bring the object with this UID to this content.
     pub fn note(&mut self, id: &ObjectId, uid: &str, hash: u64) {
-        self.0.insert(id.clone(), (uid.into(), hash));
+        self.0.insert(id.clone(), (uid.into(), hash, true));
+    }
+
+    /// A dry run of this change was not refused, or for another reason.
+    pub fn note_tried(&mut self, id: &ObjectId, uid: &str, hash: u64) {
+        self.0.insert(id.clone(), (uid.into(), hash, false));
     }
 
     /// The object is another one now, or took the change.
@@ -31,9 +38,10 @@ impl Immutable {
         self.0.remove(id);
     }
 
-    fn holds(&self, object: &DesiredObject, seen: &Observed) -> bool {
-        let noted = self.0.get(&object.id);
-        noted.is_some_and(|(uid, hash)| *uid == seen.uid && *hash == object.hash)
+    /// Whether the change was refused; `None` when nobody tried.
+    fn refused(&self, object: &DesiredObject, seen: &Observed) -> Option<bool> {
+        let (uid, hash, refused) = self.0.get(&object.id)?;
+        (*uid == seen.uid && *hash == object.hash).then_some(*refused)
     }
 }
 
@@ -42,6 +50,8 @@ impl Immutable {
 pub(super) enum Way {
     /// By a write, which may be refused.
     InPlace,
+    /// The same; if it is refused, a person has to approve what is done then.
+    Untried,
     /// It is deleted, and created.
     Anew,
     /// The same, once something is over.
@@ -52,9 +62,16 @@ pub(super) enum Way {
 
 pub(super) fn way(object: &DesiredObject, live: &Live, immutable: &Immutable) -> Way {
     let seen = live.get(&object.id).and_then(|sighting| sighting.present());
-    let Some(seen) = seen.filter(|seen| immutable.holds(object, seen)) else {
+    let Some(seen) = seen else {
         return Way::InPlace;
     };
+    match immutable.refused(object, seen) {
+        None if object.recreation != Recreation::Never && wants_approval(object) => {
+            return Way::Untried;
+        }
+        None | Some(false) => return Way::InPlace,
+        Some(true) => {}
+    }
     match object.recreation {
         Recreation::Never => Way::InPlace,
         Recreation::WhenFinished if !seen.finished => Way::Later(
@@ -78,6 +95,15 @@ fn wants_approval(object: &DesiredObject) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether a person approved that this very object is deleted and created with this content.
+pub(super) fn is_approved(object: &DesiredObject, live: &Live, inventory: &Inventory) -> bool {
+    let seen = live.get(&object.id).and_then(|sighting| sighting.present());
+    let entry = inventory.get(&object.id);
+    entry.zip(seen).is_some_and(|(entry, seen)| {
+        entry.recreate == Some(object.hash) && entry.uid() == Some(seen.uid.as_str())
+    })
 }
 
 /// Identity of a set of recreations: which objects, and to what content.

@@ -27,6 +27,7 @@ const GATE: Gate<'_> = Gate {
     approved: None,
     now: 0,
     failed: false,
+    degraded: false,
     immutable: &NOTHING,
 };
 

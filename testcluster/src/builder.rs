@@ -133,6 +133,7 @@ impl Builder {
             dir: dir.clone(),
             temporary,
             port,
+            etcd: etcd_client,
             authority,
             token,
             controllers: self.controllers,

@@ -21,6 +21,7 @@ pub(crate) struct Parts {
     pub(crate) dir: PathBuf,
     pub(crate) temporary: bool,
     pub(crate) port: u16,
+    pub(crate) etcd: u16,
     pub(crate) authority: Authority,
     pub(crate) token: String,
     pub(crate) controllers: bool,

@@ -33,6 +33,7 @@ mod cgi;
 mod component;
 mod control_plane;
 mod error;
+mod etcd;
 mod git_http;
 mod git_repo;
 mod git_ssh;

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use towline_testcluster::AuditEvent;
+
 use crate::world::manifests::{config_map, deployment};
 use crate::world::{World, condition, wait_for};
 
@@ -67,11 +69,32 @@ fn an_autoscaler_that_comes_later_costs_no_write_and_is_told() {
         "{message}"
     );
 
-    // It is gone: with the next commit the replicas are Git's.
-    world.delete("HorizontalPodAutoscaler", &world.work, "web");
-    let commit = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
-    world.synced("shop", &commit);
+    // Another one of its name that scales something else: the replicas are Git's, without a commit.
+    let other = json!({"spec": {"scaleTargetRef": {"name": "other"}}});
+    let mark = world.plane.audit_mark();
+    world.patch("HorizontalPodAutoscaler", &world.work, "web", &other);
     wait_for("the replicas of Git", || replicas(&world) == 2);
+    wait_for("the message", || !said(&world).contains("autoscaler"));
+    let back = json!({"spec": {"scaleTargetRef": {"name": "web"}}});
+    world.patch("HorizontalPodAutoscaler", &world.work, "web", &back);
+    wait_for("the autoscaler to scale", || replicas(&world) == 3);
+    wait_for("the message", || {
+        said(&world).contains("left to an autoscaler")
+    });
+    world.assert_quiet();
+
+    // It is gone.
+    world.delete("HorizontalPodAutoscaler", &world.work, "web");
+    wait_for("the replicas of Git", || replicas(&world) == 2);
+    let watches = |name: &str| {
+        let field = format!("fieldSelector=metadata.name%3D{name}");
+        let is_one = |event: &&AuditEvent| {
+            let of = event.resource == "horizontalpodautoscalers" && event.verb == "watch";
+            of && event.uri.contains(&field)
+        };
+        world.requests(mark).iter().filter(is_one).count()
+    };
+    assert_eq!(watches("web"), 1, "by its name, and once while it is there");
     wait_for("the message", || !said(&world).contains("autoscaler"));
     world.assert_quiet();
     world.kubectl(&["scale", "deployment/web", "--replicas=5"]);

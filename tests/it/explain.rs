@@ -17,7 +17,7 @@ fn explain(world: &World<'_>, what: &str, namespace: &str) -> (i32, String) {
 }
 
 /// Explains the Application until `told` is in what is printed.
-fn told(world: &World<'_>, name: &str, told: &[&str]) -> String {
+pub fn told(world: &World<'_>, name: &str, told: &[&str]) -> String {
     wait(&format!("an explanation of {name} with {told:?}"), || {
         let (code, out) = explain(world, name, &world.ns);
         let missing = told.iter().find(|text| !out.contains(**text));

@@ -1,5 +1,8 @@
 //! Hooks run at their moment, once for each revision, whatever dies meanwhile.
 
+mod expiry;
+mod failures;
+
 use serde_json::{Value, json};
 use towline::object::keys;
 use towline_testcluster::AuditMark;

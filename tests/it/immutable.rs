@@ -242,6 +242,95 @@ spec:
     assert_eq!(live()["spec"]["accessModes"], json!(["ReadWriteMany"]));
 }
 
+/// A StatefulSet without claims whose `serviceName` cannot be changed in place.
+fn stateful(name: &str, service: &str, wave: &str) -> String {
+    let manifest = deployment(name, Some(1), "nginx:1")
+        .replace("kind: Deployment", "kind: StatefulSet")
+        .replace(
+            "  selector:\n",
+            &format!("  serviceName: {service}\n  selector:\n"),
+        );
+    let manifest = annotate(&manifest, keys::FORCE, "enabled");
+    let wave = format!("annotations:\n    {}: \"{wave}\"\n", keys::SYNC_WAVE);
+    manifest.replacen("annotations:\n", &wave, 1)
+}
+
+#[test]
+fn one_approval_covers_the_recreations_of_every_wave_and_no_other() {
+    let mut world = World::new("immutable-waves");
+    let sets = |one: &str, two: &str| {
+        [
+            ("shop/one.yaml".to_owned(), stateful("one", one, "0")),
+            ("shop/two.yaml".to_owned(), stateful("two", two, "2")),
+        ]
+    };
+    let commit = |world: &World<'_>, one: &str, two: &str, middle: &str| {
+        let sets = sets(one, two);
+        let middle = annotate(&config_map("middle", middle), keys::SYNC_WAVE, "1");
+        world.commit(&[
+            (&sets[0].0, &sets[0].1),
+            (&sets[1].0, &sets[1].1),
+            ("shop/middle.yaml", &middle),
+        ])
+    };
+    let uids = |world: &World<'_>| ["one", "two"].map(|name| uid(world, "StatefulSet", name));
+    let first = commit(&world, "a", "a", "1");
+    world.create(&world.application("shop", "shop"));
+    world.synced("shop", &first);
+    let before = uids(&world);
+
+    let mark = world.plane.audit_mark();
+    let second = commit(&world, "b", "b", "2");
+    world.poke("shop");
+    let said = world.failed("shop", "RecreationUnapproved");
+    for id in ["one", "two"] {
+        let id = format!("StatefulSet/immutable-waves-work/{id}");
+        assert!(said.contains(&id), "{said}");
+    }
+    assert_eq!(world.deletes(mark), [""; 0]);
+    assert_eq!(world.value("middle"), "1", "its wave waits");
+    world.annotate("shop", keys::APPROVE_PRUNE, Some(&hash(&said)));
+    world.synced("shop", &second);
+    let deleted = ["delete statefulsets/one", "delete statefulsets/two"];
+    assert_eq!(world.deletes(mark), deleted);
+    let after = uids(&world);
+    assert!(after[0] != before[0] && after[1] != before[1], "{after:?}");
+
+    // An approval of less is none of more.
+    let mark = world.plane.audit_mark();
+    commit(&world, "c", "b", "2");
+    world.refresh("shop");
+    let said = world.failed("shop", "RecreationUnapproved");
+    assert!(!said.contains("/two"), "{said}");
+    let third = commit(&world, "c", "c", "3");
+    world.refresh("shop");
+    world.annotate("shop", keys::APPROVE_PRUNE, Some(&hash(&said)));
+    world.refresh("shop");
+    let said = world.failed("shop", "RecreationUnapproved");
+    assert!(said.contains("/one") && said.contains("/two"), "{said}");
+    assert_eq!(world.deletes(mark), [""; 0]);
+
+    // What was approved is known to an agent that comes after the first wave.
+    let hold = |world: &World<'_>, finalizers: Value| {
+        let patch = json!({"metadata": {"finalizers": finalizers}});
+        world.patch("StatefulSet", &world.work, "one", &patch);
+    };
+    hold(&world, json!(["example.com/held"]));
+    world.annotate("shop", keys::APPROVE_PRUNE, Some(&hash(&said)));
+    wait_for("the deletion to begin", || {
+        let live = world.live("StatefulSet", "one").unwrap();
+        live["metadata"]["deletionTimestamp"].is_string()
+    });
+    world.kill_agent();
+    world.annotate("shop", keys::APPROVE_PRUNE, None);
+    hold(&world, Value::Null);
+    world.start();
+    world.synced("shop", &third);
+    assert_eq!(world.deletes(mark), deleted);
+    assert_eq!(world.value("middle"), "3");
+    world.assert_quiet();
+}
+
 #[test]
 fn an_agent_that_dies_between_the_deletion_and_the_creation_is_followed_by_one_that_creates() {
     let mut world = World::new("immutable-crash");

@@ -7,10 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use towline_testcluster::{Component, ControlPlane, wait_until};
+use towline::agent::Timing;
+use towline_testcluster::{AuditEvent, Builder, Component, ControlPlane, wait_until};
 
 use crate::world::manifests::config_map;
-use crate::world::{World, condition, install_crd, wait, wait_for};
+use crate::world::{Link, World, condition, describe, install_crd, wait, wait_for};
 
 /// A CRD of the group that will break.
 const CRD: &str = "\
@@ -141,6 +142,100 @@ fn what_changes_while_no_watch_tells_is_undone_afterwards() {
             Err(format!("{values:?}"))
         }
     });
+}
+
+#[test]
+fn a_watch_that_is_too_old_for_the_api_server_begins_anew_and_misses_nothing() {
+    let plane = ControlPlane::builder();
+    begins_anew(plane, "too-old", Compacted::No);
+}
+
+#[test]
+fn a_watch_whose_past_etcd_has_compacted_away_begins_anew_and_misses_nothing() {
+    // The API server asks etcd for what was, as it has no memory of its own.
+    let plane = ControlPlane::builder().apiserver_arg("--watch-cache=false");
+    begins_anew(plane, "compacted", Compacted::Yes);
+}
+
+#[derive(PartialEq)]
+enum Compacted {
+    Yes,
+    No,
+}
+
+/// The agent is cut off, and what it would have to be told next is thrown away meanwhile: 410 Gone.
+fn begins_anew(plane: Builder, name: &str, compacted: Compacted) {
+    let plane = plane
+        .with_kwok(false)
+        .with_controllers(false)
+        .start()
+        .unwrap();
+    install_crd(&plane);
+    let mut world = World::on(&plane, name);
+    let link = Link::to(&plane);
+    // An agent that lost its Lease would begin anew anyway.
+    let mut options = world.options();
+    options.timing = Timing {
+        duration: Duration::from_secs(120),
+        renew_deadline: Duration::from_secs(110),
+        ..Timing::default()
+    };
+    world.start_behind(&link, options);
+    let files = ["a", "b", "c"].map(|name| (format!("shop/{name}.yaml"), config_map(name, "1")));
+    let files = files.each_ref().map(|(p, t)| (p.as_str(), t.as_str()));
+    world.deploy("shop", "shop", &files);
+    world.assert_quiet();
+
+    link.cut();
+    let kept = uid(&world, "c");
+    world.delete("ConfigMap", &world.work, "a");
+    let other = json!({"data": {"value": "2"}});
+    world.patch("ConfigMap", &world.work, "b", &other);
+    if compacted == Compacted::Yes {
+        plane.compact().unwrap();
+    }
+    plane.restart(Component::ApiServer).unwrap();
+    let mark = plane.audit_mark();
+    link.mend();
+    wait("what was missed", || {
+        let values = (world.value("a"), world.value("b"));
+        if values == ("1".into(), "1".into()) {
+            Ok(())
+        } else {
+            Err(format!("{values:?}"))
+        }
+    });
+    world.assert_quiet();
+
+    // It did go on from where it was, and that is what the API server answered.
+    let requests = world.requests(mark);
+    let resumed = requests.iter().find(|event| {
+        let version = event.uri.split("resourceVersion=").nth(1);
+        let is_past = version.is_some_and(|text| !text.starts_with("0") && !text.starts_with("&"));
+        event.verb == "watch" && event.resource == "configmaps" && is_past
+    });
+    let resumed = resumed.expect("the watch of ConfigMaps did not go on from where it was");
+    let (_, answer) = plane.request("GET", &resumed.uri, &json!(null)).unwrap();
+    assert_eq!(answer["type"], "ERROR", "{}: {answer}", resumed.uri);
+    assert_eq!(answer["object"]["code"], 410, "{answer}");
+    let lists = |resource: &str| {
+        let is_list = |event: &&AuditEvent| event.verb == "list" && event.resource == resource;
+        requests.iter().filter(is_list).count()
+    };
+    assert_eq!(lists("configmaps"), 1, "it is listed anew once");
+    let asked: Vec<String> = requests.iter().map(describe).collect();
+    assert!(asked.len() < 40, "{asked:?}");
+    // Nothing but what drifted was written.
+    assert_eq!(
+        world.object_writes(mark),
+        ["patch configmaps/a", "patch configmaps/b"]
+    );
+    assert_eq!(world.deletes(mark), [""; 0]);
+    assert_eq!(uid(&world, "c"), kept);
+}
+
+fn uid(world: &World<'_>, name: &str) -> String {
+    world.live("ConfigMap", name).unwrap()["metadata"]["uid"].to_string()
 }
 
 /// How long a token may be used from memory, and time for what follows.

@@ -163,6 +163,44 @@ fn towline_uninstall_lets_go_for_an_agent_that_does_not_run() {
     let plane = ControlPlane::builder().start().unwrap();
     let mut world = installed(&plane);
     world.kill_agent();
+    uninstall(&plane);
+    plane
+        .kubectl(&["delete", "--timeout=60s", "-k", MANIFESTS])
+        .unwrap();
+    assert_gone(&world);
+}
+
+#[test]
+fn towline_uninstall_lets_go_of_what_waits_although_the_crd_is_gone() {
+    let plane = ControlPlane::builder().start().unwrap();
+    let mut world = installed(&plane);
+    for name in ["a", "b", "c"] {
+        let none = json!({"metadata": {"finalizers": null}});
+        world.patch("Application", NAMESPACE, name, &none);
+    }
+    world.kill_agent();
+    plane
+        .kubectl(&["delete", "--wait=false", "-k", MANIFESTS])
+        .unwrap();
+    wait_for("the end of the CRD", || {
+        let kind = "CustomResourceDefinition";
+        world.get(kind, "", "applications.towline.dev").is_none()
+    });
+    for (kind, namespace, name) in HELD {
+        assert!(is_held(&world, kind, namespace, name), "{kind}");
+    }
+    let said = uninstall(&plane);
+    for part in [
+        "took towline.dev/agent off ServiceAccount/towline-system/towline",
+        "took towline.dev/agent off ClusterRole/towline-agent",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    assert_gone(&world);
+}
+
+/// Runs `towline uninstall --yes`, and returns what it said.
+fn uninstall(plane: &ControlPlane) -> String {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_towline"));
     let output = std::process::Command::new(binary)
         .args(["uninstall", "--yes"])
@@ -170,8 +208,5 @@ fn towline_uninstall_lets_go_for_an_agent_that_does_not_run() {
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    plane
-        .kubectl(&["delete", "--timeout=60s", "-k", MANIFESTS])
-        .unwrap();
-    assert_gone(&world);
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -115,6 +115,7 @@ fn held(
         approved: None,
         now: 0,
         failed: false,
+        degraded: false,
         immutable: &Immutable::none(),
     };
     // Declared objects are left out: only what left Git can be held.

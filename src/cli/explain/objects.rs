@@ -7,12 +7,13 @@ use serde_json::Value;
 use super::super::screen::Screen;
 use super::finding::Finding;
 use super::words::{Hidden, last_words};
+use crate::agent::ended::failed;
 use crate::agent::store::Store;
 use crate::cluster::{Cluster, Discovery, Identity, Lookup, Resource, Target};
 use crate::error::Fault as _;
 use crate::health::{Health, Pods, Status, outlook};
-use crate::inventory::Owner;
-use crate::object::{Gvk, Object, Scope, keys};
+use crate::inventory::{Entry, Owner};
+use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 
 /// Reads in flight at once.
 const CONCURRENCY: usize = 16;
@@ -34,9 +35,14 @@ pub(super) async fn unhealthy(
     screen: &mut Screen<'_>,
 ) -> std::io::Result<(Vec<Finding>, Hidden)> {
     let mut store = Store::new(owner.install.as_str(), owner.clone());
-    let mut ids = Vec::new();
+    let (mut ids, mut gone) = (Vec::new(), Vec::new());
     match store.load(cluster).await {
         Ok(inventory) => {
+            gone.extend(
+                inventory
+                    .iter()
+                    .filter_map(|(id, entry)| failed_job(id, entry)),
+            );
             let kept = inventory.iter().filter(|(_, entry)| !entry.done);
             ids.extend(kept.map(|(id, entry)| {
                 (
@@ -54,7 +60,7 @@ pub(super) async fn unhealthy(
             ))?;
         }
     }
-    if ids.is_empty() {
+    if ids.is_empty() && gone.is_empty() {
         ids.extend(worst.and_then(|message| named(discovery, message)));
     }
     let looks = ids
@@ -69,6 +75,7 @@ pub(super) async fn unhealthy(
         .filter_map(std::future::ready)
         .collect()
         .await;
+    found.extend(gone);
     found.sort_by_key(|(health, ..)| std::cmp::Reverse(health.status));
     let more = found.len().saturating_sub(LIMIT);
     found.truncate(LIMIT);
@@ -82,6 +89,21 @@ pub(super) async fn unhealthy(
         findings.push(finding);
     }
     Ok((findings, hidden))
+}
+
+/// A Job that failed and is gone, of which only the record tells.
+fn failed_job(id: &ObjectId, entry: &Entry) -> Option<(Health, Finding, Option<Object>)> {
+    let health = failed(entry.lasting_failure()?);
+    let finding = Finding {
+        object: id.to_string(),
+        reason: health.reason.into(),
+        message: health.message.clone(),
+        next: vec![
+            "commit a change of its spec, such as another image: it runs again then; a longer ttlSecondsAfterFinished leaves its pods to look at".into(),
+        ],
+        ..Finding::default()
+    };
+    Some((health, finding, None))
 }
 
 /// The object that a message is about: `Deployment/shop/web: …`.

@@ -80,6 +80,20 @@ fn others(out: &mut String) {
         "\n### Finalizers of an Application\n\n| finalizer | meaning |\n|---|---|\n\
          | `{}` | when the Application is deleted, its objects are pruned; without it they stay |\n\
          | `{}` | the same, as Argo CD spells it |\n\n\
+         ### Finalizer of towline's own installation\n\n\
+         `{agent}` is on the ServiceAccount `{account}` and on the ClusterRole and the \
+         ClusterRoleBinding `{role}`, once an agent has run. When all of the installation is deleted \
+         at once, as `kubectl delete -k manifests` does, it keeps the agent's rights until every \
+         Application is let go, so that nothing is left that waits for an agent. Then the agent takes it off \
+         itself; upgrades and restarts leave it.\n\n\
+         Where no agent runs, nobody takes it off, and these three and the namespace stay \
+         `Terminating`. `towline uninstall --yes` takes it off, also when the rest is gone already. \
+         Without the command line:\n\n\
+         ```sh\n\
+         kubectl -n towline-system patch serviceaccount {account} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'\n\
+         kubectl patch clusterrole {role} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'\n\
+         kubectl patch clusterrolebinding {role} --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'\n\
+         ```\n\n\
          ### Secrets with repository credentials\n\n| label | meaning |\n|---|---|\n\
          | `{label}: {}` | credentials of exactly the repository in `url` |\n\
          | `{label}: {}` | credentials of every repository whose URL begins with `url` |\n\n\
@@ -92,6 +106,9 @@ fn others(out: &mut String) {
         keys::SECRET_TYPE_REPOSITORY,
         keys::SECRET_TYPE_REPO_CREDS,
         label = keys::SECRET_TYPE_LABEL,
+        agent = keys::AGENT_FINALIZER,
+        account = keys::AGENT_ACCOUNT,
+        role = keys::AGENT_ROLE,
     );
 }
 

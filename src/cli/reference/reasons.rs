@@ -141,7 +141,7 @@ pub(crate) const REASONS: &[Reason] = &[
     ("Flapping", ByPerson, "a workload that a revision changed became Healthy and stopped being so, `spec.rollback.failureThreshold` times in a row", "the message names the workload, and what it said last: look at its readiness probe"),
     ("HookFailed", ByPerson, "a hook failed, so the sync does not go on", "the message has its own words; it is tried again up to `syncPolicy.retry.limit` times, with the next commit, and with `towline sync NAME`"),
     ("PruneUnconfirmed", ByPerson, "an object that is to be confirmed (`towline.dev/prune: confirm`) would be deleted; everything else goes on", "annotate `towline.dev/approve-prune` with the hash in the message, or put the object back"),
-    ("RecreationUnapproved", ByPerson, "a StatefulSet, volume, claim or load balancer would have to be deleted and created anew; everything else goes on", "check what becomes of its data, then annotate `towline.dev/approve-prune` with the hash in the message"),
+    ("RecreationUnapproved", ByPerson, "a StatefulSet, volume, claim or load balancer would have to be deleted and created anew; everything else goes on", "check what becomes of its data, then annotate `towline.dev/approve-prune` with the hash in the message: it is for all that this revision creates anew so, in later waves too"),
     ("PruneFailed", ByPerson, "the API server refuses to delete an object; it stays recorded, and later deletions wait", "satisfy what refuses it, such as a webhook, or put the object back into Git"),
     ("SelfManagedObject", ByPerson, "the revision declares a part of towline's own installation", "correct the namespace or name; `towline.dev/self-management: enabled` on the Application if it is meant"),
     // cluster

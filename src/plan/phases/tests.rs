@@ -158,6 +158,7 @@ impl World {
             approved: None,
             now: self.now,
             failed: false,
+            degraded: false,
             immutable: &NOTHING,
         }
     }
@@ -546,6 +547,20 @@ fn when_applying_failed_for_good_the_sync_fail_hooks_run_once() {
         world.plan_by(failed).to_string(),
         "create ConfigMap/shop/a\n"
     );
+}
+
+#[test]
+fn what_is_degraded_runs_the_sync_fail_hooks_although_nothing_is_left_to_apply() {
+    let mut world = World::new();
+    world.object("Deployment", "web", 0, Change::Unchanged, Status::Degraded);
+    world.hook("alarm", &[SyncFail], 0, &[]);
+    assert_eq!(world.plan().to_string(), "");
+    let failed = Gate {
+        degraded: true,
+        ..world.gate()
+    };
+    let expected = "run SyncFail hook Job/shop/alarm\n";
+    assert_eq!(world.plan_by(failed).to_string(), expected);
 }
 
 #[test]

@@ -92,6 +92,71 @@ fn what_holds_data_is_created_anew_only_when_exactly_that_was_approved() {
     assert_eq!((plan.steps.len(), &plan.steps[0].id), (1, &id));
 }
 
+fn gate(immutable: &Immutable) -> Gate<'_> {
+    Gate { immutable, ..GATE }
+}
+
+#[test]
+fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
+    let (mut world, mut immutable, first) = refused("apps/v1", "StatefulSet", Recreation::AtOnce);
+    let declare = |world: &mut World, name: &str, wave| {
+        let (api, kind) = ("apps/v1", "StatefulSet");
+        let id = world.own_of(api, kind, name);
+        world.declare(api, kind, name, wave, Change::Update, Status::Healthy);
+        let object = world.desired.objects.get_mut(&id).expect("declared");
+        std::sync::Arc::make_mut(object).recreation = Recreation::AtOnce;
+        id
+    };
+    world.own_of("apps/v1", "StatefulSet", "x");
+    let second = declare(&mut world, "y", 2);
+    // The server was not asked about the one of the later wave yet.
+    let plan = world.plan(gate(&immutable));
+    assert_eq!(plan.untried, std::slice::from_ref(&second));
+    immutable.note_tried(&second, "uid-y", 1);
+    assert_eq!(world.plan(gate(&immutable)).untried, []);
+    immutable.note(&second, "uid-y", 1);
+    let plan = world.plan(gate(&immutable));
+    let held = plan.report.held.expect("held");
+    assert!(held.to_string().contains("/y"), "{held}");
+    let approved = Gate {
+        approved: Some(held.hash()),
+        ..gate(&immutable)
+    };
+    let plan = world.plan(approved);
+    assert_eq!(plan.approved, [first.clone(), second.clone()]);
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    for id in [&first, &second] {
+        world.inventory.update(id, |entry| entry.recreate = Some(1));
+    }
+
+    // The first wave is done, and the approval is of a plan that nobody makes any more.
+    world.diff.insert(first, Change::Unchanged);
+    let later = ObjectId::new("", "ConfigMap", "shop", "later");
+    world.diff.insert(later, Change::Unchanged);
+    let plan = world.plan(gate(&immutable));
+    assert_eq!(plan.to_string(), "recreate StatefulSet/shop/y\n");
+    // What is added is not covered, nor the same object with another UID or content.
+    let third = declare(&mut world, "z", 2);
+    immutable.note(&third, "uid-z", 1);
+    let plan = world.plan(gate(&immutable));
+    assert_eq!(plan.steps.len(), 1, "{plan}");
+    assert!(
+        matches!(&plan.report.held, Some(Refusal::Recreation { names, .. }) if *names == [third.clone()]),
+        "{plan}"
+    );
+    world
+        .inventory
+        .update(&third, |entry| entry.recreate = Some(2));
+    assert!(world.plan(gate(&immutable)).report.held.is_some());
+    world.inventory.update(&third, |entry| {
+        entry.recreate = Some(1);
+        entry.state = State::Owned {
+            uid: "uid-other".into(),
+        };
+    });
+    assert!(world.plan(gate(&immutable)).report.held.is_some());
+}
+
 #[test]
 fn a_wave_is_not_done_while_an_object_of_it_is_on_its_way_out() {
     let (mut world, _, id) = refused("batch/v1", "Job", Recreation::AtOnce);

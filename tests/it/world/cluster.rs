@@ -20,6 +20,7 @@ const KINDS: &[(&str, &str, &str)] = &[
     ("StorageClass", "/apis/storage.k8s.io/v1", "storageclasses"),
     ("Deployment", "/apis/apps/v1", "deployments"),
     ("ReplicaSet", "/apis/apps/v1", "replicasets"),
+    ("StatefulSet", "/apis/apps/v1", "statefulsets"),
     ("Job", "/apis/batch/v1", "jobs"),
     (
         "HorizontalPodAutoscaler",

@@ -7,6 +7,7 @@ mod applications;
 mod audit;
 pub mod boundaries;
 mod cluster;
+mod link;
 pub mod manifests;
 mod process;
 
@@ -28,6 +29,7 @@ pub use agent::Agent;
 pub use applications::condition;
 pub use audit::{describe, time_of};
 pub use cluster::install_crd;
+pub use link::Link;
 
 /// How long anything may take. Long, because the machine may be busy; a test that passes never
 /// waits for it.

@@ -1,0 +1,60 @@
+//! Asking the API server which changes of later waves it would refuse, because a field cannot be
+//! changed in place: a person who has to approve one recreation is asked about all of the revision.
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+
+use super::application::Application;
+use crate::cluster::{Identity, Target};
+use crate::desired::{Desired, DesiredObject};
+use crate::error::Fault as _;
+use crate::live::Sighting;
+use crate::object::ObjectId;
+
+/// Dry runs in flight at once.
+const CONCURRENCY: usize = 16;
+
+impl Application {
+    /// Tries these changes as dry runs. Returns true when something was learned, so that the plan is
+    /// another one.
+    pub(super) async fn has_tried(
+        &mut self,
+        untried: &[ObjectId],
+        desired: &Desired,
+        who: &Identity,
+    ) -> bool {
+        // What is written whole is replaced, and never refused like that by an apply: its own wave
+        // tells.
+        let objects = untried.iter().filter_map(|id| desired.objects.get(id));
+        let objects = objects.filter(|object| !object.replaces);
+        let asked: Vec<BoxFuture<'_, (&DesiredObject, bool)>> = objects
+            .map(|object| async { (&**object, self.is_immutable(object, who).await) }.boxed())
+            .collect();
+        let answers: Vec<(&DesiredObject, bool)> =
+            stream::iter(asked).buffered(CONCURRENCY).collect().await;
+        for (object, refused) in &answers {
+            let seen = self.live.get(&object.id).and_then(Sighting::present);
+            let Some(seen) = seen else { continue };
+            if *refused {
+                self.immutable.note(&object.id, &seen.uid, object.hash);
+            } else {
+                self.immutable
+                    .note_tried(&object.id, &seen.uid, object.hash);
+            }
+        }
+        answers.iter().any(|(_, refused)| *refused)
+    }
+
+    /// Whether the API server would refuse a change because of a field that cannot be changed. What it
+    /// does not say now, it says when the change is made.
+    async fn is_immutable(&self, object: &DesiredObject, who: &Identity) -> bool {
+        let Some(resource) = object.resource() else {
+            return false;
+        };
+        let (namespace, name) = (object.id.namespace.as_str(), object.id.name.as_str());
+        let target = Target::new(resource, namespace, name);
+        let cluster = &self.shared.cluster;
+        let tried = cluster.apply(who, &target, &object.object(), true).await;
+        tried.is_err_and(|error| error.reason() == "ImmutableField")
+    }
+}
