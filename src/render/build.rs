@@ -21,7 +21,7 @@ use super::{
 };
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::Text;
+use crate::yaml::{Node, Text};
 
 /// What a layer has accumulated.
 #[derive(Debug)]
@@ -494,6 +494,16 @@ impl Build {
 
 /// An input may ask for a hash, and tell of earlier names, by kustomize's own annotations.
 pub(super) fn adopt_bookkeeping(resource: &mut Resource) {
+    // Hardly any input has one.
+    let annotations = resource.object.get("metadata");
+    let annotations = annotations.and_then(|metadata| metadata.get("annotations"));
+    let is_ours = |key: &str| key.starts_with("internal.config.kubernetes.io/");
+    let has_any = annotations
+        .and_then(Node::as_mapping)
+        .is_some_and(|annotations| annotations.keys().any(is_ours));
+    if !has_any {
+        return;
+    }
     let annotation = |name: &str| {
         resource.metadata_entry(
             "annotations",

@@ -289,6 +289,9 @@ impl<'a> Reader<'a> {
         let mut add = |reader: &mut Self, text: &'t str| {
             reader.count(depth + 1)?;
             let (key, behind) = flow_scalar(text, line)?;
+            if key.text.len() > KEY_BYTES {
+                return None;
+            }
             let value = behind.strip_prefix(": ")?.trim_start_matches(' ');
             let (value, behind) = reader.flow_value(value, line, depth + 1)?;
             entries.push((key, value));

@@ -112,6 +112,14 @@ fn all_else_is_left_to_the_parser() {
     for text in texts {
         assert!(!is_quick(text), "{text}");
     }
+    // The parser looks for no colon behind so much.
+    let long = "x".repeat(1_100);
+    for text in [format!("{long}: a\n"), format!("a: {{\"{long}\": b}}\n")] {
+        assert!(!is_quick(&text), "{text}");
+    }
+    assert!(is_quick(&format!(
+        "a: {long}\nb: [{long:.200}, '{long}']\n"
+    )));
     let json = "# {\"a\": 1}\na: {b: c}\n";
     assert!(read(json, 1, false, true).is_none());
     assert!(read(json, 1, false, false).is_some());
