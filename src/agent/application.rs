@@ -324,6 +324,9 @@ impl Application {
         let ask_pods = due(&mut self.timers.pods);
         let fight = due(&mut self.timers.fight);
         let trial = due(&mut self.timers.trial) | due(&mut self.timers.resume);
+        // Taken even where this turn ends early, or nobody would sleep again.
+        due(&mut self.timers.write_back);
+        due(&mut self.timers.notes);
         if due(&mut self.timers.heals) {
             self.tell_heals(&request).await;
         }

@@ -197,6 +197,7 @@ impl Application {
     /// Begins to write what stands in the status and not in the repository.
     pub(super) fn write_notes(&mut self, policy: &Policy) {
         if !policy.notes {
+            self.timers.notes = None;
             if !self.notes.status.is_empty() || self.notes.problem.is_some() {
                 self.notes = Notes::default();
                 self.timers.publish.get_or_insert_with(Instant::now);

@@ -331,7 +331,16 @@ fn who_does_not_want_it_any_more_is_told_nothing() {
         let app = world.app("shop");
         condition(&app, "NotesNotWritten") == Value::Null && app["status"]["audit"].is_null()
     });
+    // Nothing is tried again, although it would be let in now, and nobody wakes up for it.
+    world.repo.config("http.receivepack", "true").unwrap();
+    // Longer than the wait before that retry was.
+    world.wait_polls(24.0);
+    world.assert_quiet();
     assert!(!world.repo.bare().join(NOTES).exists());
+    // And it is wanted again: the next revision is written.
+    world.change("shop", &json!({"audit": {"notes": true}}));
+    let b = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    noted(&world, &b, "shop", &["Applied", "Healthy"]);
 }
 
 #[test]
