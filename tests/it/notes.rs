@@ -334,7 +334,7 @@ fn who_does_not_want_it_any_more_is_told_nothing() {
     // Nothing is tried again, although it would be let in now, and nobody wakes up for it.
     world.repo.config("http.receivepack", "true").unwrap();
     // Longer than the wait before that retry was.
-    world.wait_polls(24.0);
+    world.wait_polls(12.0);
     world.assert_quiet();
     assert!(!world.repo.bare().join(NOTES).exists());
     // And it is wanted again: the next revision is written.

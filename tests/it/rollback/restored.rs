@@ -300,3 +300,83 @@ fn what_cannot_be_put_back_is_told_and_nothing_of_it_is_begun() {
         ("2".into(), "2".into())
     );
 }
+
+#[test]
+fn rules_that_come_while_a_revision_is_out_leave_it_out_and_trust_nothing_unseen() {
+    let mut world = World::new("restored-guarded");
+    let (a, _) = story(&world);
+    rolled_back(&world, &a);
+    let patient = json!({"timeout": "1h", "monitor": "1h", "grace": "1h"});
+    world.change("shop", &json!({"rollback": patient}));
+    let on_trial = |world: &World<'_>| {
+        wait("what is there to have to prove itself", || {
+            let status = world.app("shop")["status"].clone();
+            let rollback = &status["rollback"];
+            let is_it = rollback["good"].is_null()
+                && rollback["unproven"].is_null()
+                && rollback["trial"]["revision"] == a.as_str()
+                && status["sync"]["status"] == "RolledBack";
+            is_it.then_some(()).ok_or(status.to_string())
+        });
+        let told = rolled_back(world, &a);
+        assert!(told.contains("rolled back to"), "{told}");
+        world.patch(
+            "ConfigMap",
+            &world.work,
+            "kept",
+            &json!({"data": {"value": "drift"}}),
+        );
+        wait_for("the drift to be undone", || world.value("kept") == "1");
+    };
+    on_trial(&world);
+    world.kill_agent();
+    world.start();
+    world.refresh("shop");
+    on_trial(&world);
+    is_as_before(&world);
+}
+
+#[test]
+fn who_removes_the_rules_has_what_they_kept_away() {
+    let mut world = World::new("restored-let-through");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["preflight"] = json!(true);
+    app["spec"]["rollback"] = super::quick();
+    world.create(&app);
+    let a = world.commit(&[(
+        "shop/web.yaml",
+        &crate::world::manifests::deployment("web", Some(1), "nginx:1"),
+    )]);
+    super::trusted(&world, &a);
+    let b = world.commit(&[("shop/web.yaml", &super::crashing("nginx:2", "boom"))]);
+    world.poke("shop");
+    rolled_back(&world, &a);
+    let before = world.app("shop")["status"]["rollback"].clone();
+    world.change("shop", &json!({"rollback": null}));
+    let is_there = |world: &World<'_>| {
+        wait("the revision to be let through", || {
+            let status = world.app("shop")["status"].clone();
+            let rollback = &status["rollback"];
+            let is_it = rollback["quarantine"].is_null()
+                && rollback["rolledBack"].is_null()
+                && rollback["good"]["revision"] == b.as_str()
+                && status["sync"]["status"] == "Synced";
+            is_it.then_some(()).ok_or(status.to_string())
+        });
+        assert_eq!(super::image(world), "nginx:2");
+    };
+    is_there(&world);
+    // As an agent left it that did not know of any of this.
+    world.kill_agent();
+    let patch = json!({"status": {"rollback": {"good": before["good"], "unproven": null,
+        "quarantine": before["quarantine"]}}});
+    let args = ["-n", &world.ns, "patch", "application", "shop"];
+    let patch = patch.to_string();
+    let how = ["--subresource=status", "--type=merge", "-p", &patch];
+    world.plane.kubectl(&[&args[..], &how].concat()).unwrap();
+    let mark = world.plane.audit_mark();
+    world.start();
+    is_there(&world);
+    world.refresh("shop");
+    assert_eq!(world.object_writes(mark), Vec::<String>::new());
+}
