@@ -57,6 +57,8 @@ pub(super) struct Court {
     pub(super) hindered: Option<Hindrance>,
     /// What the API server refused to take of the newest revision in this pass, if anything.
     pub(super) refused: Option<(ObjectId, Problem)>,
+    /// Of which digest something is refused each time that it is tried, and since when.
+    pub(super) refusing: Option<(String, Instant)>,
     /// Why the revision stays although it fails, or is not taken although it is the newest.
     pub(super) note: Option<Problem>,
 }

@@ -304,8 +304,22 @@ fn what_cannot_be_put_back_is_told_and_nothing_of_it_is_begun() {
 #[test]
 fn rules_that_come_while_a_revision_is_out_leave_it_out_and_trust_nothing_unseen() {
     let mut world = World::new("restored-guarded");
-    let (a, _) = story(&world);
-    rolled_back(&world, &a);
+    careful(&world);
+    let a = world.commit(&[
+        ("shop/web.yaml", &super::slow("nginx:1")),
+        ("shop/kept.yaml", &config_map("kept", "1")),
+        ("shop/removed.yaml", &config_map("removed", "1")),
+    ]);
+    wait_for("all of it to be applied", || {
+        world.app("shop")["status"]["rollback"]["good"]["revision"] == a.as_str()
+    });
+    leave_room(&world, 1);
+    second(&world);
+    world.poke("shop");
+    wait_for("the way back", || {
+        let status = world.app("shop")["status"].clone();
+        status["sync"]["status"] == "RolledBack" && status["sync"]["revision"] == a.as_str()
+    });
     let patient = json!({"timeout": "1h", "monitor": "1h", "grace": "1h"});
     world.change("shop", &json!({"rollback": patient}));
     let on_trial = |world: &World<'_>| {
@@ -318,7 +332,7 @@ fn rules_that_come_while_a_revision_is_out_leave_it_out_and_trust_nothing_unseen
                 && status["sync"]["status"] == "RolledBack";
             is_it.then_some(()).ok_or(status.to_string())
         });
-        let told = rolled_back(world, &a);
+        let told = condition(&world.app("shop"), "Ready")["message"].to_string();
         assert!(told.contains("rolled back to"), "{told}");
         world.patch(
             "ConfigMap",
@@ -379,4 +393,44 @@ fn who_removes_the_rules_has_what_they_kept_away() {
     is_there(&world);
     world.refresh("shop");
     assert_eq!(world.object_writes(mark), Vec::<String>::new());
+}
+
+#[test]
+fn a_hook_after_all_of_it_that_is_refused_takes_nothing_back() {
+    let world = World::new("restored-post-sync");
+    first(&world);
+    let post = format!("metadata:\n  annotations: {{{}: PostSync}}\n", keys::HOOK);
+    let hook = config_map("hook", "2").replace("metadata:\n", &post);
+    world.commit(&[
+        ("shop/one.yaml", &config_map("one", "2")),
+        ("shop/hook.yaml", &hook),
+    ]);
+    world.poke("shop");
+    let told = world.failed("shop", "Forbidden");
+    assert!(told.contains("exceeded quota"), "{told}");
+    // Longer than until the retry.
+    world.wait_polls(8.0);
+    let status = world.refresh("shop")["status"].clone();
+    assert_eq!(status["rollback"]["quarantine"], Value::Null, "{status}");
+    assert_eq!(world.value("one"), "2");
+}
+
+#[test]
+fn what_is_refused_only_for_a_moment_is_not_taken_back() {
+    let world = World::new("restored-moment");
+    first(&world);
+    // Time enough for a person to make room.
+    world.change(
+        "shop",
+        &json!({"syncPolicy": {"retry": {"backoff": {"duration": "30s"}}}}),
+    );
+    let b = second(&world);
+    world.poke("shop");
+    let told = world.failed("shop", "Forbidden");
+    assert!(told.contains("exceeded quota"), "{told}");
+    leave_room(&world, 5);
+    let app = world.synced("shop", &b);
+    assert_eq!(app["status"]["rollback"]["quarantine"], Value::Null);
+    let history = app["status"]["history"].to_string();
+    assert!(!history.contains("RolledBack"), "{history}");
 }
