@@ -342,22 +342,19 @@ impl Application {
     pub(super) fn told_notes(&self) -> Option<Problem> {
         let problem = self.notes.problem.as_ref()?;
         let waiting = self.notes.status.pending.len();
-        let mut told = Vec::new();
-        if waiting > 0 || self.notes.status.dropped == 0 {
-            told.push(format!(
-                "{waiting} lines of the record wait to be added to {NOTES}"
-            ));
-        }
-        if self.notes.status.dropped > 0 {
-            let dropped = self.notes.status.dropped;
-            told.push(format!(
-                "{dropped} older ones were given up (see the agent's log)"
-            ));
-        }
+        let told = match (waiting, self.notes.status.dropped) {
+            (_, 0) => format!("{waiting} lines of the record wait to be added to {NOTES}"),
+            (0, dropped) => {
+                format!("{dropped} lines of the record were given up (see the agent's log)")
+            }
+            (_, dropped) => format!(
+                "{waiting} lines of the record wait to be added to {NOTES}, and {dropped} older ones \
+                 were given up (see the agent's log)"
+            ),
+        };
         Some(Problem {
             message: format!(
-                "{}: {}; or set spec.audit.notes: false",
-                told.join(", and "),
+                "{told}: {}; or set spec.audit.notes: false",
                 problem.message
             ),
             ..problem.clone()

@@ -517,7 +517,15 @@ fn a_note_without_room_costs_no_line_of_another_commit() {
         &json!({"audit": {"repository": url, "pending": pending}}),
     );
     world.start();
-    noted(&world, &b, "shop", &["Old", "Applied", "Healthy"]);
+    wait_for("what has room to be written", || {
+        outcomes(&world, &b, "shop") == ["Old", "Applied", "Healthy"]
+    });
+    let app = world.wait_condition("shop", "NotesNotWritten", "True", "NoteTooLarge");
+    let told = condition(&app, "NotesNotWritten")["message"].to_string();
+    assert!(
+        told.contains("2 lines of the record were given up") && told.contains(&a),
+        "{told}"
+    );
     // What is not kept is told, and what is kept is not said to be lost.
     let log = logs();
     let lost: Vec<String> = { log.lines() }
