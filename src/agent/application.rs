@@ -170,6 +170,7 @@ impl Application {
         published: ApplicationStatus,
     ) -> Self {
         let owner = requests.borrow().owner(&shared.options.install_id);
+        let name = format!("{}/{}", owner.namespace, owner.name);
         let applied = Some(published.sync.revision.clone()).filter(|commit| !commit.is_empty());
         Self {
             mailbox: shared.watches.register(&owner),
@@ -186,7 +187,7 @@ impl Application {
             good: None,
             court: Court::of(&published),
             write_back: WritingBack::default(),
-            notes: Notes::of(&published),
+            notes: Notes::of(&published, &name),
             barred: false,
             preflighted: None,
             reverted: None,
@@ -248,6 +249,8 @@ impl Application {
             if self.request().gone {
                 self.write_back.withdraw();
                 self.forget().await;
+                self.notes
+                    .abandon(&self.owner.name, "its Application is deleted");
                 break;
             }
             if secrets.borrow().is_none() && secrets.changed().await.is_err() {
@@ -261,6 +264,8 @@ impl Application {
                 self.write_back.withdraw();
                 let ended = Deletion::of(&mut self).await;
                 if ended {
+                    self.notes
+                        .abandon(&self.owner.name, "its Application is deleted");
                     break;
                 }
             } else {
@@ -324,6 +329,9 @@ impl Application {
         let ask_pods = due(&mut self.timers.pods);
         let fight = due(&mut self.timers.fight);
         let trial = due(&mut self.timers.trial) | due(&mut self.timers.resume);
+        // Taken even where this turn ends early, or nobody would sleep again.
+        due(&mut self.timers.write_back);
+        due(&mut self.timers.notes);
         if due(&mut self.timers.heals) {
             self.tell_heals(&request).await;
         }

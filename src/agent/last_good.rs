@@ -196,7 +196,11 @@ impl Application {
 
     /// Knows again what is gone back to. A revision of which one object cannot be used is none.
     fn take_good(&mut self, id: RevisionId, objects: Vec<Accepted>, policy: &Policy) {
-        let Some(discovery) = self.discovery.as_ref().filter(|_| !self.court.disowns) else {
+        // Of what nobody saw healthy the status has no word. It is what is there while the newest
+        // revision is in quarantine, and has to prove itself.
+        let is_proven = policy.rollback.is_none() || self.rollback.good.is_some();
+        let is_wanted = self.good.is_none() && (is_proven || self.is_rolled_back());
+        let Some(discovery) = self.discovery.as_ref().filter(|_| is_wanted) else {
             return;
         };
         let restored = objects.into_iter().map(|accepted| {
@@ -216,7 +220,9 @@ impl Application {
             digest: id.digest.clone(),
             ..Desired::default()
         };
-        self.rollback.good = Some(id.clone());
+        if is_proven {
+            self.rollback.good = Some(id.clone());
+        }
         self.good = Some(Good {
             id,
             desired: Arc::new(desired),

@@ -2,6 +2,7 @@
 //! credentials: one push at a time, and what came meanwhile goes into the next one. A commit that
 //! changes five hundred Applications costs a few pushes, not five hundred that race.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -11,8 +12,9 @@ use crate::git::{Note, Repository};
 use crate::revert::committer;
 use crate::status::Problem;
 
-/// How an attempt ended for those who asked for it.
-pub(super) type Answer = oneshot::Receiver<Result<(), Problem>>;
+/// How an attempt ended for those who asked for it; where it worked, with the commits whose notes have
+/// no room for more. All other lines are there.
+pub(super) type Answer = oneshot::Receiver<Result<BTreeSet<String>, Problem>>;
 
 /// The most lines in one push.
 const MAX_BATCH: usize = 1000;
@@ -31,7 +33,7 @@ struct State {
 /// The lines of one Application.
 struct Asked {
     notes: Vec<Note>,
-    answer: oneshot::Sender<Result<(), Problem>>,
+    answer: oneshot::Sender<Result<BTreeSet<String>, Problem>>,
 }
 
 impl Notebook {
@@ -66,13 +68,14 @@ impl Notebook {
                 }),
             };
             for asked in batch {
-                let ended = ended.as_ref().map_err(Problem::clone).and_then(|full| {
-                    let mut notes = asked.notes.iter();
-                    match notes.find(|note| full.contains(&note.commit)) {
-                        Some(note) => Err(too_large(&note.commit)),
-                        None => Ok(()),
-                    }
-                });
+                let own = |full: &BTreeSet<String>| {
+                    let commits = asked.notes.iter().map(|note| &note.commit);
+                    commits
+                        .filter(|commit| full.contains(*commit))
+                        .cloned()
+                        .collect()
+                };
+                let ended = ended.as_ref().map(own).map_err(Problem::clone);
                 // Whoever asked may be gone.
                 let _ = asked.answer.send(ended);
             }
@@ -98,16 +101,5 @@ impl Notebook {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every step leaves it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn too_large(commit: &str) -> Problem {
-    Problem {
-        reason: "NoteTooLarge".into(),
-        message: format!(
-            "the note of commit {commit} has no room for another line: shorten it by hand (`git notes \
-             --ref=towline edit {commit}`)"
-        ),
-        class: Class::Stalled,
     }
 }

@@ -2,15 +2,19 @@
 //! told goes into the note of its commit too. No pass waits for it. A line stands in the status before
 //! it is pushed, so that whoever goes on after a crash pushes the very same line, which is known again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::application::{Application, SourceKey};
 use super::notebook::Answer;
-use crate::api::{ApplicationStatus, AuditStatus, HistoryEntry, PendingNote, Policy, outcome};
+use crate::api::{
+    ApplicationStatus, AuditStatus, HistoryEntry, LetThrough, PendingNote, Policy, outcome,
+};
 use crate::error::Class;
 use crate::git::{NOTES, Note};
+use crate::live::shown;
 use crate::revert;
 use crate::rollback::Cause;
 use crate::status::{Problem, Record, short};
@@ -19,6 +23,12 @@ use crate::status::{Problem, Record, short};
 const MAX_PENDING: usize = 50;
 /// How many things that were let through are remembered until they are recorded.
 const MAX_LET_THROUGH: usize = 8;
+/// The longest text of one, in characters.
+const HOW_LIMIT: usize = 256;
+/// A plan was approved that waited for that.
+const APPROVED: &str = "approved";
+/// A revision is tried again although it did not work.
+const RETRIED: &str = "retried";
 /// The wait after the first attempt that failed; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// The longest one.
@@ -37,18 +47,33 @@ pub(super) struct Notes {
     failures: u32,
     /// Why lines are not written.
     pub(super) problem: Option<Problem>,
-    /// What a person let through that would have waited: digest, key and value.
-    let_through: Vec<(String, &'static str, String)>,
 }
 
 /// How an attempt ended, and what it was about.
-pub(super) type Ended = (Vec<PendingNote>, Result<(), Problem>);
+pub(super) type Ended = (Vec<PendingNote>, Result<BTreeSet<String>, Problem>);
 
 impl Notes {
-    /// What the agent before this one left to do.
-    pub(super) fn of(published: &ApplicationStatus) -> Self {
+    /// What the agent before this one left to do for an Application, as `namespace/name`. Lines that
+    /// are no records of it are nothing to push, whoever wrote them into the status.
+    pub(super) fn of(published: &ApplicationStatus, application: &str) -> Self {
+        let mut status = published.audit.clone();
+        let count = status.pending.len();
+        status.pending.retain(|note| is_record(note, application));
+        let surplus = status.pending.len().saturating_sub(MAX_PENDING);
+        status.pending.drain(..surplus);
+        if status.pending.len() < count {
+            tracing::warn!(
+                application,
+                "left {} lines of status.audit.pending out: they are no records of the Application, or \
+                 more than {MAX_PENDING}",
+                count - status.pending.len()
+            );
+        }
+        // They become keys of a record.
+        let is_known = |one: &LetThrough| [APPROVED, RETRIED].contains(&one.what.as_str());
+        status.let_through.retain(is_known);
         Self {
-            status: published.audit.clone(),
+            status,
             ..Self::default()
         }
     }
@@ -74,20 +99,32 @@ impl Notes {
     fn add(&mut self, note: PendingNote, application: &str) {
         self.status.pending.push(note);
         let surplus = self.status.pending.len().saturating_sub(MAX_PENDING);
-        self.give_up(surplus, application);
+        let surplus = |notes: &mut Vec<PendingNote>| notes.drain(..surplus).collect();
+        self.give_up(surplus, application, "too many wait");
     }
 
-    /// Drops the oldest lines, and says which.
-    fn give_up(&mut self, count: usize, application: &str) {
-        for note in self.status.pending.drain(..count) {
+    /// Drops lines, and says which and why. What is on its way may be kept all the same.
+    fn give_up(
+        &mut self,
+        which: impl FnOnce(&mut Vec<PendingNote>) -> Vec<PendingNote>,
+        application: &str,
+        why: &str,
+    ) {
+        for note in which(&mut self.status.pending) {
             self.status.dropped += 1;
             tracing::warn!(
                 application,
                 revision = note.revision,
-                "not kept as a note, because too many wait or the repository is another one: {}",
+                "not known to be kept as a note, because {why}: {}",
                 note.line
             );
         }
+    }
+
+    /// Drops all lines: nobody is to write them any more.
+    pub(super) fn abandon(&mut self, application: &str, why: &str) {
+        self.give_up(std::mem::take, application, why);
+        *self = Self::default();
     }
 }
 
@@ -100,19 +137,26 @@ impl Application {
             let by = by.map(|by| format!(" by {by}")).unwrap_or_default();
             let how = format!("{hash}{by}");
             drop(request);
-            self.let_through(digest, "approved", how);
+            self.let_through(digest, APPROVED, &how);
         }
     }
 
     /// The same of a revision that is tried again although it did not work.
     pub(super) fn note_retry(&mut self, digest: &str, request: &str) {
-        self.let_through(digest, "retried", request.to_owned());
+        self.let_through(digest, RETRIED, request);
     }
 
-    fn let_through(&mut self, digest: &str, key: &'static str, how: String) {
-        let known = &mut self.notes.let_through;
-        known.retain(|(of, what, _)| (of.as_str(), *what) != (digest, key));
-        known.push((digest.to_owned(), key, how));
+    fn let_through(&mut self, digest: &str, key: &str, how: &str) {
+        if !self.is_recorded() {
+            return;
+        }
+        let known = &mut self.notes.status.let_through;
+        known.retain(|one| (one.digest.as_str(), one.what.as_str()) != (digest, key));
+        known.push(LetThrough {
+            digest: digest.to_owned(),
+            what: key.to_owned(),
+            how: shown::line(how, HOW_LIMIT),
+        });
         // Of revisions that never came.
         let surplus = known.len().saturating_sub(MAX_LET_THROUGH);
         known.drain(..surplus);
@@ -129,9 +173,9 @@ impl Application {
             .with("reverts", &reverts.join(","))
             .with("author", &entry.author)
             .with("subject", &entry.subject);
-        let own = |(digest, ..): &mut (String, _, _)| *digest == entry.digest;
-        let own = self.notes.let_through.extract_if(.., own);
-        let record = own.fold(record, |record, (_, key, how)| record.with(key, &how));
+        let own = |one: &mut LetThrough| one.digest == entry.digest;
+        let own = self.notes.status.let_through.extract_if(.., own);
+        let record = own.fold(record, |record, one| record.with(&one.what, &one.how));
         self.note(entry, &record);
     }
 
@@ -166,7 +210,7 @@ impl Application {
     }
 
     fn note(&mut self, entry: &HistoryEntry, record: &Record) {
-        let is_wanted = { self.prepared.as_ref() }.is_some_and(|(policy, _)| policy.notes);
+        let is_wanted = self.is_recorded();
         let Some(repository) = self.noted_repository().filter(|_| is_wanted) else {
             return;
         };
@@ -176,6 +220,11 @@ impl Application {
             line: record.to_string(),
         };
         self.notes.add(note, &self.owner.name);
+    }
+
+    /// Whether the record is wanted in the repository.
+    fn is_recorded(&self) -> bool {
+        { self.prepared.as_ref() }.is_some_and(|(policy, _)| policy.notes)
     }
 
     /// Where the repository is, without credentials.
@@ -188,8 +237,8 @@ impl Application {
     /// Lines for another repository are given up: it need not have those commits.
     fn turn_to(&mut self, repository: String) {
         if self.notes.status.repository != repository {
-            let count = self.notes.status.pending.len();
-            self.notes.give_up(count, &self.owner.name);
+            let why = "the repository is another one";
+            self.notes.give_up(std::mem::take, &self.owner.name, why);
             self.notes.status.repository = repository;
         }
     }
@@ -197,8 +246,10 @@ impl Application {
     /// Begins to write what stands in the status and not in the repository.
     pub(super) fn write_notes(&mut self, policy: &Policy) {
         if !policy.notes {
+            self.timers.notes = None;
             if !self.notes.status.is_empty() || self.notes.problem.is_some() {
-                self.notes = Notes::default();
+                let why = "spec.audit.notes is off";
+                self.notes.abandon(&self.owner.name, why);
                 self.timers.publish.get_or_insert_with(Instant::now);
             }
             return;
@@ -212,8 +263,16 @@ impl Application {
         let Ok(repository) = self.shared.sources.repository(subscription) else {
             return;
         };
-        if self.notes.tried.as_ref() != Some(key) {
-            self.notes.tried = Some(key.clone());
+        let (key, notebook) = (key.clone(), subscription.notebook());
+        let place = repository.remote().to_string();
+        if self.notes.status.repository != place {
+            self.turn_to(place);
+            self.notes.problem = None;
+            self.timers.publish.get_or_insert_with(Instant::now);
+            return;
+        }
+        if self.notes.tried.as_ref() != Some(&key) {
+            self.notes.tried = Some(key);
             self.notes.failures = 0;
             self.timers.notes = None;
         }
@@ -226,27 +285,36 @@ impl Application {
             .filter(is_known)
             .cloned()
             .collect();
-        let is_same = self.notes.status.repository == repository.remote().to_string();
-        if ready.is_empty() || !is_same {
+        if ready.is_empty() {
             return;
         }
         let notes = ready.iter().map(|note| Note {
             commit: note.revision.clone(),
             line: note.line.clone(),
         });
-        let answer = subscription.notebook().add(repository, notes.collect());
+        let answer = notebook.add(repository, notes.collect());
         self.notes.sent = Some((ready, answer));
     }
 
     /// Takes in how an attempt ended.
     pub(super) fn note_noted(&mut self, (sent, ended): Ended) {
         match ended {
-            Ok(()) => {
+            Ok(full) => {
                 let notes = &mut self.notes;
-                notes.status.pending.retain(|note| !sent.contains(note));
+                let fits = |note: &PendingNote| !full.contains(&note.revision);
+                let is_sent = |note: &PendingNote| sent.contains(note);
+                notes
+                    .status
+                    .pending
+                    .retain(|note| !(is_sent(note) && fits(note)));
                 notes.status.dropped = 0;
-                notes.problem = None;
                 notes.failures = 0;
+                // The same again ends the same.
+                let left_out = |notes: &mut Vec<PendingNote>| {
+                    notes.extract_if(.., |note| is_sent(note)).collect()
+                };
+                notes.give_up(left_out, &self.owner.name, "the note has no room for it");
+                notes.problem = full.iter().next().map(|commit| too_large(commit));
             }
             Err(problem) => {
                 tracing::warn!(
@@ -274,19 +342,35 @@ impl Application {
     pub(super) fn told_notes(&self) -> Option<Problem> {
         let problem = self.notes.problem.as_ref()?;
         let waiting = self.notes.status.pending.len();
-        let dropped = match self.notes.status.dropped {
-            0 => String::new(),
-            count => format!(", and {count} older ones were given up (see the agent's log)"),
+        let told = match (waiting, self.notes.status.dropped) {
+            (_, 0) => format!("{waiting} lines of the record wait to be added to {NOTES}"),
+            (0, dropped) => {
+                format!("{dropped} lines of the record were given up (see the agent's log)")
+            }
+            (_, dropped) => format!(
+                "{waiting} lines of the record wait to be added to {NOTES}, and {dropped} older ones \
+                 were given up (see the agent's log)"
+            ),
         };
         Some(Problem {
             message: format!(
-                "{waiting} lines of the record wait to be added to {NOTES}{dropped}: {}; or set \
-                 spec.audit.notes: false",
+                "{told}: {}; or set spec.audit.notes: false",
                 problem.message
             ),
             ..problem.clone()
         })
     }
+}
+
+/// Whether it is a line that an agent has made for the record of an Application.
+fn is_record(note: &PendingNote, application: &str) -> bool {
+    let is_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+    let is_commit = note.revision.len() == 40 && note.revision.bytes().all(is_hex);
+    let record = Record::parse(&note.line);
+    let is_own = record.is_some_and(|one| {
+        one.get("application") == Some(application) && one.get("outcome").is_some()
+    });
+    is_commit && is_own && !note.line.contains(char::is_control)
 }
 
 /// The time from the first write of a revision until `end`.
@@ -296,5 +380,50 @@ fn took(entry: &HistoryEntry, end: &str) -> String {
     match (start, time(end)) {
         (Some(start), Some(end)) => format!("{}s", (end.as_second() - start.as_second()).max(0)),
         _ => String::new(),
+    }
+}
+
+fn too_large(commit: &str) -> Problem {
+    Problem {
+        reason: "NoteTooLarge".into(),
+        message: format!(
+            "the note of commit {commit} has no room for another line: shorten it by hand (`git notes \
+             --ref=towline edit {commit}`)"
+        ),
+        class: Class::Stalled,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_records_of_the_application_are_taken_out_of_the_status() {
+        let line = |application: &str, outcome: &str| PendingNote {
+            revision: "a".repeat(40),
+            line: format!("2026-01-01T00:00:00Z application={application} outcome={outcome}"),
+        };
+        let own = line("x/shop", "Applied");
+        assert!(is_record(&own, "x/shop"));
+        let of = |revision: &str| PendingNote {
+            revision: revision.into(),
+            ..own.clone()
+        };
+        for other in [
+            line("x/web", "Applied"),
+            line("x/shop", "\"a\nReviewed-by: Ann\""),
+            line("x/shop", "Applied and more"),
+            of("../main"),
+            of(&"A".repeat(40)),
+        ] {
+            assert!(!is_record(&other, "x/shop"), "{other:?}");
+        }
+        let mut published = ApplicationStatus::default();
+        let number = |i: usize| line("x/shop", &i.to_string());
+        published.audit.pending = (0..60).map(number).collect();
+        let kept = Notes::of(&published, "x/shop").status.pending;
+        assert_eq!(kept.len(), MAX_PENDING);
+        assert_eq!(kept.last(), Some(&number(59)));
     }
 }

@@ -7,7 +7,7 @@ use crate::apply::{Effect, Outcome};
 use crate::desired::{Desired, Recreation};
 use crate::error::{Class, Fault as _};
 use crate::health::{self, Health};
-use crate::inventory::State;
+use crate::inventory::{Phase, State};
 use crate::live::{Observed, Sighting};
 use crate::object::{Lockstep, ObjectId};
 use crate::plan::{Action, Step};
@@ -27,13 +27,15 @@ impl Application {
                 if step.action == Action::Prune && problem.class == Class::Stalled {
                     problem = not_pruned(problem);
                 }
+                // Hooks that run after all of it was applied, or because it failed, leave nothing
+                // half done.
                 let is_written = matches!(
                     step.action,
                     Action::Create
                         | Action::Adopt
                         | Action::Update
                         | Action::Recreate
-                        | Action::RunHook(_)
+                        | Action::RunHook(Phase::PreSync | Phase::Sync)
                 );
                 if is_written && problem.class == Class::Stalled {
                     self.court.refused = Some((step.id.clone(), problem.clone()));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
+use tokio::time::Instant;
 
 use super::application::Application;
 use super::rollback::Good;
@@ -120,7 +121,16 @@ impl Application {
             return;
         }
         self.rollback.unproven = true;
-        if self.rollback.good.as_ref() == Some(&id) && self.good.is_some() {
+        // What is left to others is no part of the digest.
+        let same = |good: &Good| {
+            let (old, new) = (&good.desired.objects, &goal.desired.objects);
+            old.len() == new.len()
+                && old
+                    .values()
+                    .zip(new.values())
+                    .all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        if self.rollback.good.as_ref() == Some(&id) && self.good.as_ref().is_some_and(same) {
             return;
         }
         self.good = Some(Good::of(id.clone(), &goal.desired));
@@ -128,19 +138,32 @@ impl Application {
     }
 
     /// Why what was written of a revision is to be put back: the API server refused the rest of it,
-    /// although the dry run of each object had passed.
-    pub(super) fn refusal(&self, policy: &Policy, desired: &Desired) -> Option<Cause> {
-        let (id, problem) = self.court.refused.as_ref()?;
+    /// although the dry run of each object had passed, and refused it again when it was tried again. A
+    /// webhook or a rule of RBAC that was not there for a moment is no reason.
+    pub(super) fn refusal(&mut self, policy: &Policy, desired: &Desired) -> Option<Cause> {
+        let Some((id, problem)) = self.court.refused.clone() else {
+            self.court.refusing = None;
+            return None;
+        };
         let good = self.good.as_ref().filter(|_| policy.restores())?;
-        let is_other = good.id.digest != desired.digest;
-        // In a namespace that goes there is nothing to put back to.
-        let may_help = problem.reason != "NamespaceTerminating";
-        (is_other && may_help && self.has_begun(desired)).then(|| Cause {
-            reason: problem.reason.clone(),
+        if good.id.digest == desired.digest || !may_help(&problem) || !self.has_begun(desired) {
+            return None;
+        }
+        let now = Instant::now();
+        let before = self.court.refusing.take();
+        let before = before.filter(|(digest, _)| *digest == desired.digest);
+        let since = before.map_or(now, |(_, since)| since);
+        self.court.refusing = Some((desired.digest.clone(), since));
+        let retried = |wait| now.duration_since(since) >= wait;
+        // Where nothing is tried again any more, this is the last word.
+        let is_last = policy.backoff.wait(self.retries, Class::Stalled).is_none();
+        let first = policy.backoff.wait(0, Class::Stalled);
+        (is_last || first.is_none_or(retried)).then(|| Cause {
             message: format!(
                 "{id}: refused after other objects of the revision were written: {}",
                 problem.message
             ),
+            reason: problem.reason,
         })
     }
 
@@ -163,6 +186,16 @@ impl Application {
         let is_hook = self.inventory.as_ref().and_then(|i| i.get(id));
         is_hook.is_some_and(|entry| entry.hook.is_some()) && seen.is_some_and(|seen| seen.finished)
     }
+}
+
+/// Whether to put back what was written is any use: not in a namespace that goes; and what is not there
+/// yet, such as a kind that one of several API servers does not serve yet, may still come.
+fn may_help(problem: &Problem) -> bool {
+    let reason = problem.reason.as_str();
+    !matches!(
+        reason,
+        "NamespaceTerminating" | "NamespaceNotFound" | "KindNotServed"
+    )
 }
 
 /// Why a dry run says nothing: its namespace comes with the same revision, or a webhook does not take

@@ -55,10 +55,10 @@ pub(super) struct Court {
     /// The commit of the digest that was applied last, where that is new and not healthy yet.
     pub(super) lead: Option<(String, Lead)>,
     pub(super) hindered: Option<Hindrance>,
-    /// What was kept before is not gone back to: nobody saw it healthy.
-    pub(super) disowns: bool,
     /// What the API server refused to take of the newest revision in this pass, if anything.
     pub(super) refused: Option<(ObjectId, Problem)>,
+    /// Of which digest something is refused each time that it is tried, and since when.
+    pub(super) refusing: Option<(String, Instant)>,
     /// Why the revision stays although it fails, or is not taken although it is the newest.
     pub(super) note: Option<Problem>,
 }
@@ -90,17 +90,13 @@ impl Application {
     /// quarantine.
     pub(super) fn aim(&mut self, policy: &Policy) -> Option<Goal> {
         self.court.note = None;
-        if !policy.goes_back() {
-            self.rollback.rolled_back = None;
-        }
         if policy.rollback.is_none() {
-            self.rollback.trial = None;
+            rollback::let_through(&mut self.rollback, policy.restores());
         } else if std::mem::take(&mut self.rollback.unproven) {
             // It may never have been healthy: it has to prove itself as any other.
             self.rollback.good = None;
-            self.good = None;
-            self.court.disowns = true;
         }
+        rollback::forget_applied(&mut self.rollback, &self.history);
         let newest = self.newest.as_ref();
         let is_out = newest.map_or(self.is_rolled_back(), |newest| {
             let known = self.rollback.quarantined(&newest.desired.digest);
@@ -110,6 +106,10 @@ impl Application {
             let newest = newest?;
             let from = rollback::move_on(&mut self.rollback, &newest.desired.digest);
             self.reverted = from.or(self.reverted.take());
+            // What nobody saw healthy is what is there while nothing better is, and no more.
+            if policy.rollback.is_some() && self.rollback.good.is_none() {
+                self.good = None;
+            }
             return Some(Goal {
                 commit: newest.commit.clone(),
                 desired: Arc::clone(&newest.desired),

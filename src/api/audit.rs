@@ -30,12 +30,15 @@ pub struct AuditStatus {
     /// the repository is another one; the log of the agent has them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub dropped: i64,
+    /// What a person let through, until the revision is recorded that it is for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub let_through: Vec<LetThrough>,
 }
 
 impl AuditStatus {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
-        self.pending.is_empty() && self.dropped == 0
+        self.pending.is_empty() && self.dropped == 0 && self.let_through.is_empty()
     }
 }
 
@@ -45,6 +48,18 @@ impl AuditStatus {
 )]
 fn is_zero(number: &i64) -> bool {
     *number == 0
+}
+
+/// What a person let through that would have waited.
+#[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct LetThrough {
+    /// sha256 of the rendered objects of the revision.
+    pub digest: String,
+    /// `approved` or `retried`.
+    pub what: String,
+    /// The hash or commit that was named, and who named it, if known.
+    pub how: String,
 }
 
 /// A line for the note of a commit.

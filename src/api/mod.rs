@@ -14,7 +14,7 @@ mod status;
 mod sync_options;
 mod unsupported;
 
-pub use audit::{Audit, AuditStatus, PendingNote};
+pub use audit::{Audit, AuditStatus, LetThrough, PendingNote};
 pub use crd::crd;
 pub use ignore_differences::{IgnoreDifference, IgnoreRule};
 pub use policy::{Backoff, Policy, PolicyError, RestartPolicy, RollbackPolicy};

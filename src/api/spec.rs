@@ -82,9 +82,10 @@ pub struct ApplicationSpec {
     /// Asks the API server about every object of a new revision, as a dry run, before the first of
     /// them is written; one that is refused keeps all of it away. What cannot be dry-run, such as an
     /// object whose namespace or CRD comes with the same revision, is let through. When one is refused
-    /// after all, such as by a quota, what was written before it is put back to the revision that was
-    /// applied last, as far as the API server lets it, and the refused one is not tried again before
-    /// it changes or `towline retry` asks for it; with `rollback` that decides instead. Default false.
+    /// after all, such as by a quota, and again when it is retried, what was written before it is put
+    /// back to the revision that was applied last, as far as the API server lets it, and the refused
+    /// one is not tried again before it changes or `towline retry` asks for it; with `rollback` that
+    /// decides instead. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preflight: Option<bool>,
     /// The full record of what was deployed. Default none.

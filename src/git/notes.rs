@@ -46,7 +46,8 @@ struct Places {
 impl Repository {
     /// Adds lines to the notes of commits, each at the end of its note, and pushes that. A line that
     /// is there already is not added again, so that this can be repeated when an answer was lost.
-    /// Returns the commits whose notes have no room for more; the lines of those were left out.
+    /// Returns the commits whose notes have no room for more, and what is no commit; the lines of those
+    /// were left out.
     ///
     /// # Errors
     /// [`Error::BranchMoved`] when somebody else is faster again and again; otherwise as
@@ -71,12 +72,12 @@ impl Repository {
         }
     }
 
-    /// Calls `take` with each commit that has a note, and with the note; one that is in several
-    /// places comes several times. Returns whether there are notes at all.
+    /// Calls `take` with each commit that has a note, and with the note, or none where it is too large
+    /// to be read; one that is in several places comes several times. Returns whether there are notes at all.
     ///
     /// # Errors
     /// When they cannot be fetched or read.
-    pub fn read_notes(&self, take: &mut dyn FnMut(&str, &str)) -> Result<bool> {
+    pub fn read_notes(&self, take: &mut dyn FnMut(&str, Option<&str>)) -> Result<bool> {
         let (revision, holder) = self.bring_apart(&TargetRevision::parse(NOTES)?)?;
         let Some(revision) = revision else {
             return Ok(false);
@@ -92,8 +93,11 @@ impl Repository {
                 };
                 let whole = format!("{prefix}{name}");
                 if is_note(entry, &prefix) {
-                    let note = self.note(&trees, entry.oid)?;
-                    take(&whole, &String::from_utf8_lossy(&note));
+                    match self.note(&trees, entry.oid) {
+                        Ok(note) => take(&whole, Some(&String::from_utf8_lossy(&note))),
+                        Err(Error::TooLarge { .. }) => take(&whole, None),
+                        Err(error) => return Err(error),
+                    }
                 } else if is_fan(entry, &prefix) {
                     next.push((entry.oid, whole));
                 }
@@ -123,8 +127,12 @@ impl Repository {
         let (mut count, mut size) = (0, 0);
         let mut is_all = true;
         for (commit, lines) in lines {
-            // It becomes a path.
-            let commit = self.id(commit)?.to_string();
+            // It becomes a path. One that is none must not cost the others their lines.
+            let Ok(id) = self.id(commit) else {
+                full.insert((*commit).to_owned());
+                continue;
+            };
+            let commit = id.to_string();
             let places = places(&mut trees, root, &commit)?;
             let read = { places.found.iter() }.map(|(_, file)| self.note(&trees, file.id));
             let there = match read.collect::<Result<Vec<_>>>() {

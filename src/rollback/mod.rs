@@ -19,7 +19,9 @@ pub use breaker::Breaker;
 use unrest::Unrest;
 pub use unrest::Workload;
 
-use crate::api::{Quarantined, RevisionId, RollbackPolicy, RollbackStatus, Trial};
+use crate::api::{
+    HistoryEntry, Quarantined, RevisionId, RollbackPolicy, RollbackStatus, Trial, outcome,
+};
 use crate::object::ObjectId;
 
 /// Within this time before its first write the revision before must have been healthy, in seconds:
@@ -301,6 +303,39 @@ pub fn move_on(state: &mut RollbackStatus, digest: &str) -> Option<String> {
         state.quarantine.retain(|one| one.digest != from.digest);
     }
     Some(from.revision)
+}
+
+/// Without rules for the health of a revision only what the API server refuses is gone back from, if
+/// anything: whoever took the rules away lets through what was in quarantine for them. Once for each
+/// time that they go; an entry that is made after that stays.
+pub fn let_through(state: &mut RollbackStatus, restores: bool) {
+    state.trial = None;
+    if !restores || !state.unproven {
+        state.rolled_back = None;
+    }
+    if restores && !state.unproven {
+        state.quarantine.clear();
+    }
+    if !restores && state.unproven {
+        // Rules that come later are not to take it for what was healthy.
+        state.good = None;
+    }
+    // Set here, and not only when something is applied: what is refused first is to stay away.
+    state.unproven = restores;
+}
+
+/// Drops from the quarantine what was applied since, while nothing kept it away: to go back from it
+/// now would take back what somebody has had for long.
+pub fn forget_applied(state: &mut RollbackStatus, history: &[HistoryEntry]) {
+    let is_applied = |one: &Quarantined| {
+        let newest = history.iter().find(|entry| entry.digest == one.digest);
+        newest.is_some_and(|entry| entry.outcome != outcome::ROLLED_BACK)
+    };
+    for dropped in state.quarantine.extract_if(.., |one| is_applied(one)) {
+        if is(state.rolled_back.as_ref(), &dropped.digest) {
+            state.rolled_back = None;
+        }
+    }
 }
 
 /// Lets a revision be tried again: the one whose commit begins with `wanted`, or else the newest.

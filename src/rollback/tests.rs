@@ -245,3 +245,60 @@ fn quarantine_is_by_what_is_rendered_and_a_revert_lifts_it() {
     assert!(state.quarantine.is_empty() && state.rolled_back.is_none());
     assert!(!retry(&mut state, "bbbbbbb"));
 }
+
+/// B is in quarantine.
+fn away(unproven: bool) -> RollbackStatus {
+    let mut state = RollbackStatus { unproven, ..good() };
+    let cause = Cause {
+        reason: "CrashLoopBackOff".into(),
+        message: "exit 1".into(),
+    };
+    let b = RevisionId {
+        revision: "b".repeat(40),
+        digest: "B".into(),
+    };
+    take_back(&mut state, &b, &cause, 1_000);
+    state
+}
+
+#[test]
+fn who_takes_the_rules_away_lets_through_what_they_kept_away() {
+    let mut state = away(false);
+    let_through(&mut state, true);
+    assert!(state.quarantined("B").is_none() && state.rolled_back.is_none());
+    // What is refused half way after that stays away.
+    let b = away(true);
+    state.quarantine.clone_from(&b.quarantine);
+    state.rolled_back.clone_from(&b.rolled_back);
+    let_through(&mut state, true);
+    assert!(state.quarantined("B").is_some() && state.rolled_back.is_some());
+    // Until nothing is put back any more; what was not seen healthy is not trusted later.
+    let_through(&mut state, false);
+    assert!(state.rolled_back.is_none() && state.good.is_none() && !state.unproven);
+    let_through(&mut state, true);
+    assert!(state.quarantined("B").is_none());
+    // What was seen healthy is kept for rules that come back.
+    let mut state = away(false);
+    let_through(&mut state, false);
+    assert!(state.good.is_some() && state.rolled_back.is_none());
+}
+
+#[test]
+fn what_was_applied_after_all_is_not_gone_back_from_later() {
+    let entry = |digest: &str, outcome: &str| HistoryEntry {
+        digest: digest.into(),
+        outcome: outcome.into(),
+        ..HistoryEntry::default()
+    };
+    let (bad, fine) = (outcome::ROLLED_BACK, outcome::APPLIED);
+    let mut state = away(false);
+    forget_applied(
+        &mut state,
+        &[entry("A", fine), entry("B", bad), entry("B", fine)],
+    );
+    assert!(state.quarantined("B").is_some() && state.rolled_back.is_some());
+    forget_applied(&mut state, &[]);
+    assert!(state.quarantined("B").is_some());
+    forget_applied(&mut state, &[entry("B", fine), entry("B", bad)]);
+    assert!(state.quarantined("B").is_none() && state.rolled_back.is_none());
+}

@@ -10,6 +10,7 @@ static NOTHING: AuditStatus = AuditStatus {
     repository: String::new(),
     pending: Vec::new(),
     dropped: 0,
+    let_through: Vec::new(),
 };
 
 static NONE: RollbackStatus = RollbackStatus {

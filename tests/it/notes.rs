@@ -331,7 +331,16 @@ fn who_does_not_want_it_any_more_is_told_nothing() {
         let app = world.app("shop");
         condition(&app, "NotesNotWritten") == Value::Null && app["status"]["audit"].is_null()
     });
+    // Nothing is tried again, although it would be let in now, and nobody wakes up for it.
+    world.repo.config("http.receivepack", "true").unwrap();
+    // Longer than the wait before that retry was.
+    world.wait_polls(12.0);
+    world.assert_quiet();
     assert!(!world.repo.bare().join(NOTES).exists());
+    // And it is wanted again: the next revision is written.
+    world.change("shop", &json!({"audit": {"notes": true}}));
+    let b = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    noted(&world, &b, "shop", &["Applied", "Healthy"]);
 }
 
 #[test]
@@ -458,9 +467,14 @@ fn what_waits_is_bounded_and_what_is_dropped_is_told() {
     world.create(&recorded(&world, "shop", "shop"));
     let a = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
     // As an agent left it for which the Git server was out of order.
-    let line = |i: usize| format!("2026-01-01T00:00:{i:02}Z cluster=c application=x/y outcome=Old");
+    let own = format!("{}/shop", world.ns);
+    let line =
+        |i: usize| format!("2026-01-01T00:00:{i:02}Z cluster=c application={own} outcome=Old");
     let pending = |i| json!({"revision": "a".repeat(40), "line": line(i)});
-    let pending: Vec<Value> = (0..50).map(pending).collect();
+    let mut pending: Vec<Value> = (0..50).map(pending).collect();
+    // And what no agent wrote: nothing of it is ever pushed.
+    pending.push(json!({"revision": "a".repeat(40), "line": "2026-01-01T00:00:00Z looks good"}));
+    pending.push(json!({"revision": "../main", "line": line(3)}));
     let url = world.git.url("repo.git");
     tell(
         &world,
@@ -478,6 +492,55 @@ fn what_waits_is_bounded_and_what_is_dropped_is_told() {
         logs().contains(&line(0)) && logs().contains(&line(1))
     });
     assert!(!logs().contains(&line(2)), "{app}");
+}
+
+#[test]
+fn a_note_without_room_costs_no_line_of_another_commit() {
+    let mut world = World::idle("notes-full");
+    world.create(&recorded(&world, "shop", "shop"));
+    let a = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
+    let huge = world.repo.bare().join("huge");
+    std::fs::write(&huge, "x".repeat(5 << 20)).unwrap();
+    let huge = huge.display().to_string();
+    git(&world, &["notes", "--ref=towline", "add", "-F", &huge, &a]);
+    let b = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
+    // As an agent left it that ended before it wrote them: they are sent together.
+    let own = format!("{}/shop", world.ns);
+    let waiting = |commit: &str, second: usize| {
+        let line = format!("2026-01-01T00:00:0{second}Z application={own} outcome=Old");
+        json!({"revision": commit, "line": line})
+    };
+    let pending = json!([waiting(&a, 1), waiting(&b, 2), waiting(&a, 3)]);
+    let url = world.git.url("repo.git");
+    tell(
+        &world,
+        &json!({"audit": {"repository": url, "pending": pending}}),
+    );
+    world.start();
+    wait_for("what has room to be written", || {
+        outcomes(&world, &b, "shop") == ["Old", "Applied", "Healthy"]
+    });
+    let app = world.wait_condition("shop", "NotesNotWritten", "True", "NoteTooLarge");
+    let told = condition(&app, "NotesNotWritten")["message"].to_string();
+    assert!(
+        told.contains("2 lines of the record were given up") && told.contains(&a),
+        "{told}"
+    );
+    // What is not kept is told, and what is kept is not said to be lost.
+    let log = logs();
+    let lost: Vec<String> = { log.lines() }
+        .filter(|line| line.contains("not known to be kept") && line.contains(&world.ns))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(lost.len(), 2, "{lost:?}");
+    assert!(lost.iter().all(|line| line.contains(&a)), "{lost:?}");
+    // The others are read without it.
+    let (code, out, err) = history(&world, &["--allow-scheme", "http"]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains(&b[..8]) && err.contains(&a), "{out}{err}");
+    // And it goes on.
+    let c = world.commit(&[("shop/a.yaml", &config_map("a", "3"))]);
+    noted(&world, &c, "shop", &["Applied", "Healthy"]);
 }
 
 /// Writes into the status of `shop`, as an agent does.

@@ -1,6 +1,7 @@
 //! `towline history --notes`: the full record, out of the notes of the repository. It is there when
 //! the status is not any more.
 
+use std::cmp::Reverse;
 use std::fs;
 
 use anyhow::{Context as _, bail};
@@ -85,7 +86,11 @@ pub(crate) fn run(
     let repository = cache.repository(&place.remote, &place.credential)?;
     let application = format!("{}/{}", args.place.namespace, args.name);
     let mut found: Vec<(Record, String)> = Vec::new();
+    let mut skipped: Vec<String> = Vec::new();
     let has_notes = repository.read_notes(&mut |commit, note| {
+        let Some(note) = note else {
+            return skipped.push(commit.to_owned());
+        };
         let records = note.lines().filter_map(Record::parse);
         let own = records.filter(|record| record.get("application") == Some(&application));
         found.extend(own.map(|record| (record, commit.to_owned())));
@@ -96,10 +101,13 @@ pub(crate) fn run(
             place.remote
         );
     }
-    // The newest first. All times are UTC and written alike, so that their text has their order.
-    found.sort_by(|a, b| (&b.0.at, &b.1).cmp(&(&a.0.at, &a.1)));
-    // A merge of notes may leave a line twice.
-    found.dedup();
+    for commit in &skipped {
+        screen.note(&format!(
+            "the note of commit {commit} is too large to be read and left out: shorten it by hand (`git \
+             notes --ref=towline edit {commit}`)"
+        ))?;
+    }
+    sort(&mut found);
     if let Some(format) = args.output {
         let all: Vec<Value> = found.iter().map(|(record, at)| value(record, at)).collect();
         print_value(screen, format, &json!(all))?;
@@ -112,6 +120,16 @@ pub(crate) fn run(
         table(&found, Timestamp::now()).print(screen)?;
     }
     Ok(0)
+}
+
+/// The newest first, and each once: a merge of notes may leave a line twice. All times are UTC and
+/// written alike, so that their text has their order.
+fn sort(found: &mut Vec<(Record, String)>) {
+    let key = |(record, commit): &(Record, String)| {
+        (record.at.clone(), commit.clone(), record.fields.clone())
+    };
+    found.sort_by_cached_key(|one| Reverse(key(one)));
+    found.dedup();
 }
 
 /// What has a column of its own.
@@ -147,4 +165,20 @@ fn value(record: &Record, commit: &str) -> Value {
         map.insert(key.clone(), value.clone().into());
     }
     Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_there_twice_is_told_once() {
+        let at = "2026-11-30T14:00:00Z";
+        let one =
+            |application: &str| (Record::new(at).with("application", application), "a".into());
+        let newer = (Record::new("2026-11-30T15:00:00Z"), String::from("a"));
+        let mut found = vec![one("x/shop"), one("x/web"), one("x/shop"), newer.clone()];
+        sort(&mut found);
+        assert_eq!(found, [newer, one("x/web"), one("x/shop")]);
+    }
 }

@@ -39,8 +39,12 @@ fn shown(repo: &GitRepo, commit: &str) -> Vec<String> {
 
 fn all(repository: &Repository) -> BTreeMap<String, String> {
     let mut found = BTreeMap::<String, String>::new();
-    let mut take =
-        |commit: &str, text: &str| found.entry(commit.into()).or_default().push_str(text);
+    let mut take = |commit: &str, text: Option<&str>| {
+        found
+            .entry(commit.into())
+            .or_default()
+            .push_str(text.unwrap_or("too large"));
+    };
     repository.read_notes(&mut take).unwrap();
     found
 }
@@ -319,8 +323,24 @@ fn a_note_that_cannot_grow_keeps_no_other_from_it() {
     let repository = bench.open(&repo.file_url(), &Credential::none());
     let (big, small) = ("a".repeat(40), "b".repeat(40));
     let huge = "x".repeat(5 << 20);
-    let lines = [note(&big, &huge), note(&small, "1 a")];
+    let lines = [
+        note(&big, &huge),
+        note(&small, "1 a"),
+        note("../main", "no commit"),
+    ];
     let full = repository.append_notes(&lines, &author()).unwrap();
-    assert_eq!(full.into_iter().collect::<Vec<_>>(), [big]);
+    assert_eq!(full.into_iter().collect::<Vec<_>>(), ["../main", &big]);
     assert_eq!(all(&repository)[&small], "1 a\n");
+    // One that Git has, and that is too large to be read, keeps no other from being read.
+    let head = git(&repo, &["rev-parse", "main"]);
+    fed(
+        &repo,
+        &["notes", "--ref=towline", "add", "-F", "-", &head],
+        &huge,
+    );
+    let all = all(&repository);
+    assert_eq!(
+        (all[&small].as_str(), all[&head].as_str()),
+        ("1 a\n", "too large")
+    );
 }

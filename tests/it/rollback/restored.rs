@@ -300,3 +300,137 @@ fn what_cannot_be_put_back_is_told_and_nothing_of_it_is_begun() {
         ("2".into(), "2".into())
     );
 }
+
+#[test]
+fn rules_that_come_while_a_revision_is_out_leave_it_out_and_trust_nothing_unseen() {
+    let mut world = World::new("restored-guarded");
+    careful(&world);
+    let a = world.commit(&[
+        ("shop/web.yaml", &super::slow("nginx:1")),
+        ("shop/kept.yaml", &config_map("kept", "1")),
+        ("shop/removed.yaml", &config_map("removed", "1")),
+    ]);
+    wait_for("all of it to be applied", || {
+        world.app("shop")["status"]["rollback"]["good"]["revision"] == a.as_str()
+    });
+    leave_room(&world, 1);
+    second(&world);
+    world.poke("shop");
+    wait_for("the way back", || {
+        let status = world.app("shop")["status"].clone();
+        status["sync"]["status"] == "RolledBack" && status["sync"]["revision"] == a.as_str()
+    });
+    let patient = json!({"timeout": "1h", "monitor": "1h", "grace": "1h"});
+    world.change("shop", &json!({"rollback": patient}));
+    let on_trial = |world: &World<'_>| {
+        wait("what is there to have to prove itself", || {
+            let status = world.app("shop")["status"].clone();
+            let rollback = &status["rollback"];
+            let is_it = rollback["good"].is_null()
+                && rollback["unproven"].is_null()
+                && rollback["trial"]["revision"] == a.as_str()
+                && status["sync"]["status"] == "RolledBack";
+            is_it.then_some(()).ok_or(status.to_string())
+        });
+        let told = condition(&world.app("shop"), "Ready")["message"].to_string();
+        assert!(told.contains("rolled back to"), "{told}");
+        world.patch(
+            "ConfigMap",
+            &world.work,
+            "kept",
+            &json!({"data": {"value": "drift"}}),
+        );
+        wait_for("the drift to be undone", || world.value("kept") == "1");
+    };
+    on_trial(&world);
+    world.kill_agent();
+    world.start();
+    world.refresh("shop");
+    on_trial(&world);
+    is_as_before(&world);
+}
+
+#[test]
+fn who_removes_the_rules_has_what_they_kept_away() {
+    let mut world = World::new("restored-let-through");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["preflight"] = json!(true);
+    app["spec"]["rollback"] = super::quick();
+    world.create(&app);
+    let a = world.commit(&[(
+        "shop/web.yaml",
+        &crate::world::manifests::deployment("web", Some(1), "nginx:1"),
+    )]);
+    super::trusted(&world, &a);
+    let b = world.commit(&[("shop/web.yaml", &super::crashing("nginx:2", "boom"))]);
+    world.poke("shop");
+    rolled_back(&world, &a);
+    let before = world.app("shop")["status"]["rollback"].clone();
+    world.change("shop", &json!({"rollback": null}));
+    let is_there = |world: &World<'_>| {
+        wait("the revision to be let through", || {
+            let status = world.app("shop")["status"].clone();
+            let rollback = &status["rollback"];
+            let is_it = rollback["quarantine"].is_null()
+                && rollback["rolledBack"].is_null()
+                && rollback["good"]["revision"] == b.as_str()
+                && status["sync"]["status"] == "Synced";
+            is_it.then_some(()).ok_or(status.to_string())
+        });
+        assert_eq!(super::image(world), "nginx:2");
+    };
+    is_there(&world);
+    // As an agent left it that did not know of any of this.
+    world.kill_agent();
+    let patch = json!({"status": {"rollback": {"good": before["good"], "unproven": null,
+        "quarantine": before["quarantine"]}}});
+    let args = ["-n", &world.ns, "patch", "application", "shop"];
+    let patch = patch.to_string();
+    let how = ["--subresource=status", "--type=merge", "-p", &patch];
+    world.plane.kubectl(&[&args[..], &how].concat()).unwrap();
+    let mark = world.plane.audit_mark();
+    world.start();
+    is_there(&world);
+    world.refresh("shop");
+    assert_eq!(world.object_writes(mark), Vec::<String>::new());
+}
+
+#[test]
+fn a_hook_after_all_of_it_that_is_refused_takes_nothing_back() {
+    let world = World::new("restored-post-sync");
+    first(&world);
+    let post = format!("metadata:\n  annotations: {{{}: PostSync}}\n", keys::HOOK);
+    let hook = config_map("hook", "2").replace("metadata:\n", &post);
+    world.commit(&[
+        ("shop/one.yaml", &config_map("one", "2")),
+        ("shop/hook.yaml", &hook),
+    ]);
+    world.poke("shop");
+    let told = world.failed("shop", "Forbidden");
+    assert!(told.contains("exceeded quota"), "{told}");
+    // Longer than until the retry.
+    world.wait_polls(8.0);
+    let status = world.refresh("shop")["status"].clone();
+    assert_eq!(status["rollback"]["quarantine"], Value::Null, "{status}");
+    assert_eq!(world.value("one"), "2");
+}
+
+#[test]
+fn what_is_refused_only_for_a_moment_is_not_taken_back() {
+    let world = World::new("restored-moment");
+    first(&world);
+    // Time enough for a person to make room.
+    world.change(
+        "shop",
+        &json!({"syncPolicy": {"retry": {"backoff": {"duration": "30s"}}}}),
+    );
+    let b = second(&world);
+    world.poke("shop");
+    let told = world.failed("shop", "Forbidden");
+    assert!(told.contains("exceeded quota"), "{told}");
+    leave_room(&world, 5);
+    let app = world.synced("shop", &b);
+    assert_eq!(app["status"]["rollback"]["quarantine"], Value::Null);
+    let history = app["status"]["history"].to_string();
+    assert!(!history.contains("RolledBack"), "{history}");
+}
