@@ -239,7 +239,7 @@ pub fn plan(
                     recreate::way(object, live, gate.immutable)
                 });
                 let action = match way {
-                    Way::InPlace | Way::Untried => Action::Update,
+                    Way::InPlace | Way::Untried | Way::Foreseen => Action::Update,
                     _ => Action::Recreate,
                 };
                 forward.entry(wave).or_default().push(step(action));
@@ -248,10 +248,13 @@ pub fn plan(
                         anew.later.insert(id.clone());
                         plan.report.objects.insert(id.clone(), why.into());
                     }
-                    (Way::Asked, Some(object))
+                    (way @ (Way::Asked | Way::Foreseen), Some(object))
                         if !recreate::is_approved(object, live, inventory) =>
                     {
                         anew.asked.push(object);
+                        if way == Way::Asked {
+                            anew.refused.insert(id.clone());
+                        }
                     }
                     (Way::Untried, _) => anew.untried.push(id.clone()),
                     _ => {}
@@ -318,8 +321,10 @@ pub fn plan(
 #[derive(Default)]
 struct Anew<'a> {
     later: BTreeSet<ObjectId>,
-    /// Those that nobody approved yet.
+    /// Those that nobody approved yet: what was refused, and what a dry run says will be.
     asked: Vec<&'a DesiredObject>,
+    /// Those of them that were refused: the others are written in place until they are.
+    refused: BTreeSet<ObjectId>,
     untried: Vec<ObjectId>,
 }
 
@@ -327,13 +332,13 @@ impl Anew<'_> {
     /// Those for which nothing may be done now; a plan that a person has to let through is reported.
     fn held(self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
         let mut held = self.later;
-        if !self.asked.is_empty() {
+        if !self.refused.is_empty() {
             let hash = recreate::hash(&self.asked, live);
             let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
             if gate.approved == Some(hash.as_str()) {
                 plan.approved.extend(names);
             } else {
-                held.extend(names.iter().cloned());
+                held.extend(self.refused);
                 plan.untried = self.untried;
                 plan.report.held = Some(Refusal::Recreation { names, hash });
             }

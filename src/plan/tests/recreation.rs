@@ -112,9 +112,9 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     // The server was not asked about the one of the later wave yet.
     let plan = world.plan(gate(&immutable));
     assert_eq!(plan.untried, std::slice::from_ref(&second));
-    immutable.note_tried(&second, "uid-y", 1);
+    immutable.note_dry_run(&second, "uid-y", 1, false);
     assert_eq!(world.plan(gate(&immutable)).untried, []);
-    immutable.note(&second, "uid-y", 1);
+    immutable.note_dry_run(&second, "uid-y", 1, true);
     let plan = world.plan(gate(&immutable));
     let held = plan.report.held.expect("held");
     assert!(held.to_string().contains("/y"), "{held}");
@@ -133,6 +133,10 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     world.diff.insert(first, Change::Unchanged);
     let later = ObjectId::new("", "ConfigMap", "shop", "later");
     world.diff.insert(later, Change::Unchanged);
+    let plan = world.plan(gate(&immutable));
+    // A dry run deletes nothing: only a write that is refused does.
+    assert_eq!(plan.to_string(), "update StatefulSet/shop/y\n");
+    immutable.note(&second, "uid-y", 1);
     let plan = world.plan(gate(&immutable));
     assert_eq!(plan.to_string(), "recreate StatefulSet/shop/y\n");
     // What is added is not covered, nor the same object with another UID or content.
@@ -155,6 +159,15 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
         };
     });
     assert!(world.plan(gate(&immutable)).report.held.is_some());
+}
+
+#[test]
+fn what_only_a_dry_run_refused_is_written_in_place_and_holds_nothing() {
+    let (world, mut immutable, id) = refused("apps/v1", "StatefulSet", Recreation::AtOnce);
+    immutable.note_dry_run(&id, "uid-x", 1, true);
+    let plan = world.plan(gate(&immutable));
+    assert_eq!(plan.report.held, None);
+    assert_eq!(plan.steps[0].action, Action::Update, "{plan}");
 }
 
 #[test]
