@@ -10,7 +10,6 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::application::Application;
-use super::ended;
 use crate::api::Policy;
 use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
@@ -49,8 +48,7 @@ impl Application {
         let (desired, Some(inventory)) = (desired.unwrap_or_default(), &self.inventory) else {
             return;
         };
-        let last = std::mem::take(&mut self.last);
-        for (id, mut entry) in hooks::seen(&desired, inventory, &self.live, &last, now) {
+        for (id, mut entry) in hooks::seen(&desired, inventory, &self.live, &self.last, now) {
             if let Some(message) = failure(&mut entry, now) {
                 if let Some(said) = self.said_by_pods(who, &id, now).await {
                     *message = shown::line(&format!("{message}; {said}"), MESSAGE_LIMIT);
@@ -155,7 +153,7 @@ impl Application {
                     entry.state = State::Owned {
                         uid: seen.uid.clone(),
                     };
-                    entry.expires = ended::expires(&object, &seen);
+                    entry.expires = seen.expires;
                 });
                 self.summary.count(step.action);
                 self.live

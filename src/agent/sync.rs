@@ -217,6 +217,7 @@ impl Application {
                 return Err(Problem::of(&error));
             }
         }
+        self.forget_ends();
         Ok(())
     }
 

@@ -72,6 +72,7 @@ fn seen(uid: String, status: Status) -> Observed {
         terminating: false,
         finished: status != Status::Progressing,
         succeeded: status == Status::Healthy,
+        expires: None,
         claim: Claim::Ours,
         created: 100,
         applied_by_us: true,
