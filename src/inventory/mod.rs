@@ -76,7 +76,8 @@ pub struct Entry {
     /// carried out over several passes, and each looks different from the one that was approved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
-    /// The content to which a person let it be created anew: its wave may come passes later.
+    /// The content to which a person let it be created anew, and the revision for which; see
+    /// [`crate::plan::approval`]. Its wave may come passes later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recreate: Option<u64>,
     /// The revision that was there before the one that introduced it, by its short digest: a

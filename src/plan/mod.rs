@@ -18,14 +18,14 @@ use std::fmt;
 
 pub use guard::Refusal;
 use prune::Removals;
-pub use recreate::Immutable;
 use recreate::Way;
+pub use recreate::{Immutable, approval, withdrawn};
 
 use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
 use crate::diff::{Change, Diff, Objects};
 use crate::health::Status;
-use crate::inventory::{Entry, Inventory, Phase};
+use crate::inventory::{Inventory, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 
@@ -249,7 +249,7 @@ pub fn plan(
                         plan.report.objects.insert(id.clone(), why.into());
                     }
                     (way @ (Way::Asked | Way::Foreseen), Some(object))
-                        if !recreate::is_approved(object, live, inventory) =>
+                        if !recreate::is_approved(object, &desired.digest, live, inventory) =>
                     {
                         anew.asked.push(object);
                         if way == Way::Asked {
@@ -457,12 +457,25 @@ fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option
         // A finished Job may be gone; the diff has called it unchanged.
         Some(Sighting::Absent) => {
             let entry = inventory.get(&object.id);
-            let entry = entry.filter(|entry| entry.hash == object.hash);
-            let message = entry.and_then(Entry::lasting_failure)?;
-            Some(format!("{} (it failed and is gone: {message})", object.id))
+            let entry = entry.filter(|entry| entry.hash == object.hash)?;
+            match entry.lasting_failure() {
+                Some(message) => Some(format!("{} (it failed and is gone: {message})", object.id)),
+                // It is healed, which is no step of its wave.
+                None if !entry.done && runs_to_its_end(&object.id) => {
+                    Some(format!("{} (it went before its end)", object.id))
+                }
+                None => None,
+            }
         }
         _ => Some(format!("{} (not seen yet)", object.id)),
     }
+}
+
+fn runs_to_its_end(id: &ObjectId) -> bool {
+    matches!(
+        (id.group.as_str(), id.kind.as_str()),
+        ("batch", "Job") | ("", "Pod")
+    )
 }
 
 /// Nothing is pruned while anything is unread, or of a kind whose scope is not known: an object

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::desired::{DesiredObject, Recreation};
+use crate::desired::{Desired, DesiredObject, Recreation};
 use crate::inventory::Inventory;
 use crate::live::{Live, Observed};
 use crate::object::ObjectId;
@@ -37,7 +37,8 @@ impl Immutable {
 
     /// The server refused to bring the object with this UID to this content.
     pub fn note(&mut self, id: &ObjectId, uid: &str, hash: u64) {
-        self.0.insert(id.clone(), (uid.into(), hash, Answer::Refused));
+        self.0
+            .insert(id.clone(), (uid.into(), hash, Answer::Refused));
     }
 
     /// A dry run of this change was refused for such a field, or was not.
@@ -118,12 +119,45 @@ fn wants_approval(object: &DesiredObject) -> bool {
 }
 
 /// Whether a person approved that this very object is deleted and created with this content.
-pub(super) fn is_approved(object: &DesiredObject, live: &Live, inventory: &Inventory) -> bool {
+pub(super) fn is_approved(
+    object: &DesiredObject,
+    revision: &str,
+    live: &Live,
+    inventory: &Inventory,
+) -> bool {
     let seen = live.get(&object.id).and_then(|sighting| sighting.present());
     let entry = inventory.get(&object.id);
     entry.zip(seen).is_some_and(|(entry, seen)| {
-        entry.recreate == Some(object.hash) && entry.uid() == Some(seen.uid.as_str())
+        entry.recreate == Some(approval(object.hash, revision))
+            && entry.uid() == Some(seen.uid.as_str())
     })
+}
+
+/// What is recorded of an approval: this content, in the revision with this digest. Another revision
+/// withdraws it.
+pub fn approval(content: u64, revision: &str) -> u64 {
+    let mut sha = Sha256::new();
+    sha.update(content.to_be_bytes());
+    sha.update(revision);
+    let bytes = sha.finalize();
+    bytes
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// Records whose approval is of another revision than this one, or of what is done.
+pub fn withdrawn(desired: &Desired, inventory: &Inventory) -> Vec<ObjectId> {
+    let is_void = |(id, entry): &(&ObjectId, &crate::inventory::Entry)| {
+        entry.recreate.is_some_and(|approved| {
+            let object = desired.objects.get(*id);
+            object.is_none_or(|o| approval(o.hash, &desired.digest) != approved)
+        })
+    };
+    // Where no revision was read yet, none withdraws anything.
+    let known = inventory.iter().filter(|_| !desired.digest.is_empty());
+    let void = known.filter(is_void);
+    void.map(|(id, _)| id.clone()).collect()
 }
 
 /// Identity of a set of recreations: which objects, and to what content.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::desired::Recreation;
+use crate::plan::{approval, withdrawn};
 
 /// A world with one object to update, which the server refused to change.
 fn refused(api: &str, kind: &str, recreation: Recreation) -> (World, Immutable, ObjectId) {
@@ -108,6 +109,7 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
         id
     };
     world.own_of("apps/v1", "StatefulSet", "x");
+    world.desired.digest = "r".into();
     let second = declare(&mut world, "y", 2);
     // The server was not asked about the one of the later wave yet.
     let plan = world.plan(gate(&immutable));
@@ -126,8 +128,18 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     assert_eq!(plan.approved, [first.clone(), second.clone()]);
     assert_eq!(plan.steps.len(), 1, "{plan}");
     for id in [&first, &second] {
-        world.inventory.update(id, |entry| entry.recreate = Some(1));
+        world
+            .inventory
+            .update(id, |entry| entry.recreate = Some(approval(1, "r")));
     }
+
+    // Another revision needs another approval, and takes this one back.
+    assert!(withdrawn(&world.desired, &world.inventory).is_empty());
+    world.desired.digest = "other".into();
+    let void = withdrawn(&world.desired, &world.inventory);
+    assert_eq!(void, [first.clone(), second.clone()]);
+    assert!(world.plan(gate(&immutable)).report.held.is_some());
+    world.desired.digest = "r".into();
 
     // The first wave is done, and the approval is of a plan that nobody makes any more.
     world.diff.insert(first, Change::Unchanged);
@@ -150,10 +162,10 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     );
     world
         .inventory
-        .update(&third, |entry| entry.recreate = Some(2));
+        .update(&third, |entry| entry.recreate = Some(approval(2, "r")));
     assert!(world.plan(gate(&immutable)).report.held.is_some());
     world.inventory.update(&third, |entry| {
-        entry.recreate = Some(1);
+        entry.recreate = Some(approval(1, "r"));
         entry.state = State::Owned {
             uid: "uid-other".into(),
         };
