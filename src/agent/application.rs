@@ -95,6 +95,8 @@ pub(super) struct Application {
     pub(super) last: Last,
     /// Jobs that were deleted before their end.
     pub(super) interrupted: BTreeSet<ObjectId>,
+    /// What was Degraded already when the revision with this digest came.
+    pub(super) sick_before: Option<(String, BTreeSet<ObjectId>)>,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
     /// Workloads whose replicas an autoscaler owns that is gone: they are Git's again.
     pub(super) unscaled: BTreeSet<ObjectId>,
@@ -196,6 +198,7 @@ impl Application {
             live: Live::new(),
             last: Last::new(),
             interrupted: BTreeSet::new(),
+            sick_before: None,
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
             scaled: BTreeMap::new(),

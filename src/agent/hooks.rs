@@ -10,7 +10,6 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::application::Application;
-use super::ended;
 use crate::api::Policy;
 use crate::apply::Effect;
 use crate::cluster::{Identity, Resource};
@@ -49,8 +48,7 @@ impl Application {
         let (desired, Some(inventory)) = (desired.unwrap_or_default(), &self.inventory) else {
             return;
         };
-        let last = std::mem::take(&mut self.last);
-        for (id, mut entry) in hooks::seen(&desired, inventory, &self.live, &last, now) {
+        for (id, mut entry) in hooks::seen(&desired, inventory, &self.live, &self.last, now) {
             if let Some(message) = failure(&mut entry, now) {
                 if let Some(said) = self.said_by_pods(who, &id, now).await {
                     *message = shown::line(&format!("{message}; {said}"), MESSAGE_LIMIT);
@@ -155,7 +153,7 @@ impl Application {
                     entry.state = State::Owned {
                         uid: seen.uid.clone(),
                     };
-                    entry.expires = ended::expires(&object, &seen);
+                    entry.expires = seen.expires;
                 });
                 self.summary.count(step.action);
                 self.live
@@ -203,14 +201,42 @@ impl Application {
         policy: &Policy,
         now: i64,
     ) -> (bool, Option<i64>) {
-        let is_sick = |(id, object): (&ObjectId, &Arc<DesiredObject>)| {
+        if !self.has_hooks_of(Phase::SyncFail) {
+            self.sick_before = None;
+            self.degraded = None;
+            return (false, None);
+        }
+        let is_sick = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| {
             let health = self.health_of(id);
             let is_sick = health.is_some_and(|health| health.may_cause_rollback());
             is_sick && !object.ignored && self.is_written(object)
         };
-        let is_failing = self.has_hooks_of(Phase::SyncFail)
-            && !self.was_healthy(&desired.digest)
-            && desired.objects.iter().any(is_sick);
+        // What was Degraded already, with this very content, is no failure of this revision.
+        let known = self.sick_before.as_ref();
+        let before = match known.filter(|(digest, _)| *digest == desired.digest) {
+            Some((_, before)) => before.clone(),
+            // After a start what the revision changed may be written already.
+            None => {
+                let good = self.good.as_ref().map(|good| &good.desired.objects);
+                let is_new = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| {
+                    let before = good.and_then(|good| good.get(*id));
+                    good.is_some() && before.is_none_or(|before| before.hash != object.hash)
+                };
+                let old = desired
+                    .objects
+                    .iter()
+                    .filter(is_sick)
+                    .filter(|o| !is_new(o));
+                old.map(|(id, _)| id.clone()).collect()
+            }
+        };
+        let is_failing =
+            !self.was_healthy(&desired.digest) && { desired.objects.iter().filter(is_sick) }
+                .any(|(id, _)| !before.contains(id));
+        // Once it is well it may fail anew.
+        let still = |id: &ObjectId| self.health_of(id).is_some_and(|h| h.may_cause_rollback());
+        let before = before.into_iter().filter(still).collect();
+        self.sick_before = Some((desired.digest.clone(), before));
         let known = self.degraded.take().filter(|_| is_failing);
         let since = known.filter(|(digest, _)| *digest == desired.digest);
         if !is_failing {

@@ -17,18 +17,23 @@ impl Application {
             changed = true;
         }
         for (id, notice) in self.mailbox.take() {
-            let Some(known) = self.live.get(&id) else {
+            let known = self.live.get(&id);
+            // How it went is told once, and no look finds it out.
+            match &notice {
+                Notice::Ended(seen) => {
+                    self.last.insert(id.clone(), (**seen).clone());
+                }
+                Notice::Interrupted => {
+                    self.interrupted.insert(id.clone());
+                }
+                _ => {}
+            }
+            let Some(known) = known else {
                 // Not looked for yet, or not ours: the next look decides.
                 continue;
             };
             match notice {
-                Notice::Ended(seen) => {
-                    self.last.insert(id.clone(), *seen);
-                    self.live.remove(&id);
-                    changed = true;
-                }
-                Notice::Interrupted => {
-                    self.interrupted.insert(id.clone());
+                Notice::Ended(_) | Notice::Interrupted => {
                     self.live.remove(&id);
                     changed = true;
                 }

@@ -65,7 +65,7 @@ impl Application {
                 };
                 let declared = source.or_else(|| self.enforced.get(&step.id)).cloned();
                 let mut seen: Observed = self.mailbox.observe(&object, now);
-                let expires = ended::expires(&object, &seen);
+                let expires = seen.expires;
                 if let Some(declared) = declared {
                     seen.holds = Some(declared.hash);
                     inventory.update(&step.id, |entry| {

@@ -26,7 +26,7 @@ impl Application {
         // What is written whole is replaced, and never refused like that by an apply: its own wave
         // tells.
         let objects = untried.iter().filter_map(|id| desired.objects.get(id));
-        let objects = objects.filter(|object| !object.replaces);
+        let objects = objects.filter(|object| !object.replaces && self.is_sent_whole(object));
         let asked: Vec<BoxFuture<'_, (&DesiredObject, bool)>> = objects
             .map(|object| async { (&**object, self.is_immutable(object, who).await) }.boxed())
             .collect();
@@ -35,14 +35,18 @@ impl Application {
         for (object, refused) in &answers {
             let seen = self.live.get(&object.id).and_then(Sighting::present);
             let Some(seen) = seen else { continue };
-            if *refused {
-                self.immutable.note(&object.id, &seen.uid, object.hash);
-            } else {
-                self.immutable
-                    .note_tried(&object.id, &seen.uid, object.hash);
-            }
+            self.immutable
+                .note_dry_run(&object.id, &seen.uid, object.hash, *refused);
         }
         answers.iter().any(|(_, refused)| *refused)
+    }
+
+    /// Whether a write of the object sends all of it. A dry run of what is left to others would be
+    /// refused for what the write leaves out.
+    fn is_sent_whole(&self, object: &DesiredObject) -> bool {
+        let seen = self.live.get(&object.id).and_then(Sighting::present);
+        let leaves = seen.is_some_and(|seen| seen.set_aside || seen.yielded_to.is_some());
+        object.ignore.is_empty() && !leaves
     }
 
     /// Whether the API server would refuse a change because of a field that cannot be changed. What it

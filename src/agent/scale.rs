@@ -35,6 +35,14 @@ pub(super) enum Scaled {
     Nobody,
 }
 
+/// Why autoscalers cannot be read.
+enum Unread {
+    /// The request failed, and the next one may not.
+    Now,
+    /// They may not be read, or there are none.
+    Ever,
+}
+
 /// The watches of autoscalers that end when they are dropped.
 #[derive(Default)]
 pub(super) struct AutoscalerWatches(BTreeMap<(Identity, ObjectId), Watch>);
@@ -61,10 +69,15 @@ impl AutoscalerWatches {
         (cluster, mailbox): (&Arc<dyn Cluster>, &Arc<Mailbox>),
         who: &Identity,
     ) {
-        self.0
-            .retain(|(as_whom, id), _| as_whom == who && wanted.contains_key(id));
-        for (id, target) in wanted.iter().take(MAX_WATCHES) {
+        // One that ended heard nothing that counts, and hears nothing any more: it is opened anew.
+        self.0.retain(|(as_whom, id), watch| {
+            as_whom == who && wanted.contains_key(id) && !watch.0.is_finished()
+        });
+        for (id, target) in wanted {
             let key = (who.clone(), (*id).clone());
+            if self.0.len() >= MAX_WATCHES && !self.0.contains_key(&key) {
+                continue;
+            }
             self.0.entry(key).or_insert_with(|| {
                 let scope = WatchScope {
                     resource: resource.clone(),
@@ -143,8 +156,10 @@ impl Application {
             let targets = self.autoscaled_in(who, namespace).await;
             for id in new.iter().filter(|id| id.namespace == namespace) {
                 let scaled = match &targets {
-                    None => Scaled::Unknown,
-                    Some(all) => (all.get(*id).cloned()).map_or(Scaled::Nobody, Scaled::By),
+                    // It is asked again at the next look.
+                    Err(Unread::Now) => continue,
+                    Err(Unread::Ever) => Scaled::Unknown,
+                    Ok(all) => (all.get(*id).cloned()).map_or(Scaled::Nobody, Scaled::By),
                 };
                 found.insert((*id).clone(), scaled);
             }
@@ -189,15 +204,15 @@ impl Application {
         })
     }
 
-    /// What horizontal pod autoscalers of a namespace scale; `None` where that cannot be read.
+    /// What horizontal pod autoscalers of a namespace scale.
     async fn autoscaled_in(
         &self,
         who: &Identity,
         namespace: &str,
-    ) -> Option<BTreeMap<ObjectId, BTreeSet<ObjectId>>> {
-        let discovery = self.discovery.as_ref()?;
+    ) -> Result<BTreeMap<ObjectId, BTreeSet<ObjectId>>, Unread> {
+        let discovery = self.discovery.as_ref().ok_or(Unread::Now)?;
         let Lookup::Served(resource) = discovery.lookup_kind(&kind()) else {
-            return None;
+            return Err(Unread::Ever);
         };
         let cluster = &*self.shared.cluster;
         let listed = cluster.list(who, resource, Some(namespace), None).await;
@@ -209,11 +224,15 @@ impl Application {
                         found.entry(target).or_default().insert(object.id());
                     }
                 }
-                Some(found)
+                Ok(found)
             }
             Err(error) => {
                 tracing::warn!(application = self.owner.name, %error, "replicas that an autoscaler set are left alone");
-                None
+                Err(if error.is_forbidden() {
+                    Unread::Ever
+                } else {
+                    Unread::Now
+                })
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::diff::{Change, Diff, diff, drifted};
 use crate::inventory::{Claim, Entry};
 use crate::live::Sighting;
 use crate::object::ObjectId;
-use crate::plan::{Action, Gate, Plan, heal, plan};
+use crate::plan::{Action, Gate, Plan, approval, heal, plan, withdrawn};
 use crate::status::{Problem, Summary};
 
 /// An object that was there before towline's intention is not ours. Clocks of the agent and the
@@ -162,10 +162,14 @@ impl Application {
             self.note_approval(&desired.digest);
         }
         let inventory = self.inventory.get_or_insert_default();
+        // Going on to another revision takes an approval back, also where that one returns.
+        for id in withdrawn(desired, inventory) {
+            inventory.update(&id, |entry| entry.recreate = None);
+        }
         for id in &plan.approved {
             let anew = desired.objects.get(id).map(|object| object.hash);
             inventory.update(id, |entry| match anew {
-                Some(content) => entry.recreate = Some(content),
+                Some(content) => entry.recreate = Some(approval(content, &desired.digest)),
                 None => entry.approved = true,
             });
         }
@@ -217,6 +221,7 @@ impl Application {
                 return Err(Problem::of(&error));
             }
         }
+        self.forget_ends();
         Ok(())
     }
 

@@ -61,6 +61,7 @@ fn seen(uid: &str, claim: Claim, holds: Option<u64>) -> Sighting {
         terminating: false,
         finished: false,
         succeeded: false,
+        expires: None,
         applied_by_us: claim == Claim::Ours,
         replaced: false,
         claim,

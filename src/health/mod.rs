@@ -148,7 +148,10 @@ impl Health {
     /// can count: those are not what the revision changed.
     pub fn may_cause_rollback(&self) -> bool {
         self.status == Status::Degraded
-            && !matches!(self.reason, "MetricsUnavailable" | "BudgetNotComputed")
+            && !matches!(
+                self.reason,
+                "MetricsUnavailable" | "BudgetNotComputed" | "JobEndUnseen"
+            )
     }
 
     fn healthy(reason: &'static str, message: impl AsRef<str>) -> Self {

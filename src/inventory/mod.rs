@@ -76,7 +76,8 @@ pub struct Entry {
     /// carried out over several passes, and each looks different from the one that was approved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approved: bool,
-    /// The content to which a person let it be created anew: its wave may come passes later.
+    /// The content to which a person let it be created anew, and the revision for which; see
+    /// [`crate::plan::approval`]. Its wave may come passes later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recreate: Option<u64>,
     /// The revision that was there before the one that introduced it, by its short digest: a
@@ -90,7 +91,8 @@ pub struct Entry {
     /// Of a Job that failed at [`Entry::hash`]: what it said. Once it is done, that is how it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Of a Job with a TTL: from when on that may have deleted it, in seconds since the epoch.
+    /// Of a Job with a TTL: from when on that may have deleted it, in seconds since the epoch. Nothing
+    /// for one that was deleted by somebody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
     /// The base name of a generated ConfigMap or Secret: its next hash supersedes it.
@@ -190,6 +192,10 @@ impl Inventory {
             && matches!(entry.state, State::Owned { .. })
         {
             entry.state = State::Intended { since };
+            // How the last one ended, and when it goes, is nothing of the next one's.
+            entry.done = false;
+            entry.failure = None;
+            entry.expires = None;
             self.changed.insert(*shard);
             self.grown.insert(*shard);
         }
@@ -374,6 +380,17 @@ mod tests {
             [0],
             "room in the first is used again"
         );
+    }
+
+    #[test]
+    fn one_that_is_created_again_has_nothing_of_the_end_of_the_last_one() {
+        let mut inventory = Inventory::default();
+        let mut last = entry();
+        last.state = State::Owned { uid: "u".into() };
+        (last.done, last.failure, last.expires) = (true, Some("old".into()), Some(7));
+        inventory.intend(&id(1), last);
+        inventory.intend_again(&id(1), 100);
+        assert_eq!(inventory.get(&id(1)), Some(&entry()));
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Observed {
     pub finished: bool,
     /// One that did what it is for.
     pub succeeded: bool,
+    /// Of a Job with a TTL: from when on that may delete it, in seconds since the epoch; counted from
+    /// its creation until it has finished.
+    pub expires: Option<i64>,
     /// Whose it says it is.
     pub claim: Claim,
     /// Creation, in seconds since the epoch; 0 where it is missing.
@@ -103,6 +106,7 @@ pub fn observe(object: &Object, owner: &Owner, ignore: &Ignore, now: i64) -> Obs
         terminating: object.is_terminating(),
         finished: end.is_some(),
         succeeded: end == Some(true),
+        expires: expires(object),
         claim: owner.claim(object),
         created: seconds(object.0.pointer("/metadata/creationTimestamp")),
         applied_by_us: owned.is_ok(),
@@ -129,20 +133,35 @@ fn seconds(value: Option<&serde_json::Value>) -> i64 {
         .map_or(0, jiff::Timestamp::as_second)
 }
 
+/// The condition that says that a Job has finished.
+fn last_condition(object: &Object) -> Option<&serde_json::Value> {
+    let conditions = object.0.pointer("/status/conditions")?.as_array()?;
+    let is_last = |condition: &&serde_json::Value| {
+        let kind = condition["type"].as_str().unwrap_or_default();
+        condition["status"] == "True" && matches!(kind, "Complete" | "Failed")
+    };
+    conditions.iter().find(is_last)
+}
+
+/// From when on the TTL of a Job may delete it.
+fn expires(object: &Object) -> Option<i64> {
+    if object.kind() != "Job" {
+        return None;
+    }
+    let ttl = object
+        .0
+        .pointer("/spec/ttlSecondsAfterFinished")?
+        .as_i64()?;
+    // As its controller counts.
+    let end = last_condition(object).and_then(|last| last.get("lastTransitionTime"));
+    let from = end.or_else(|| object.0.pointer("/metadata/creationTimestamp"));
+    Some(seconds(from).saturating_add(ttl))
+}
+
 /// Whether a Job or Pod that ran to its end succeeded; `None` while it did not, and for other kinds.
 fn end(object: &Object) -> Option<bool> {
     match object.kind() {
-        "Job" => {
-            let conditions = object.0.pointer("/status/conditions")?.as_array()?;
-            conditions
-                .iter()
-                .filter(|condition| condition["status"] == "True")
-                .find_map(|condition| match condition["type"].as_str()? {
-                    "Complete" => Some(true),
-                    "Failed" => Some(false),
-                    _ => None,
-                })
-        }
+        "Job" => Some(last_condition(object)?["type"] == "Complete"),
         "Pod" => match object.0.pointer("/status/phase")?.as_str()? {
             "Succeeded" => Some(true),
             "Failed" => Some(false),

@@ -77,12 +77,16 @@ impl<'a> Hooks<'a> {
     }
 
     /// A hook of another revision that still runs: nothing is begun before its end, and it is not
-    /// killed. Its deadline bounds the wait.
+    /// killed. Its deadline bounds the wait. A hook for a sync that failed is no part of it, and keeps
+    /// nothing from taking the place of what failed.
     pub(super) fn of_others(&self) -> Option<(String, i64)> {
         let digest = short(&self.desired.digest);
         self.inventory.iter().find_map(|(id, entry)| {
             let run = entry.hook.as_ref()?;
             let running = run.running.as_ref()?;
+            if running.phase == Phase::SyncFail {
+                return None;
+            }
             let is_there = match self.live.get(id)? {
                 Sighting::Absent => false,
                 Sighting::Present(seen) => is_ours(seen, Some(entry)),
@@ -239,11 +243,22 @@ impl<'a> Hooks<'a> {
                     progress.wait(format!("{phase} hook {id} ({status}: {why})"));
                 } else if seen.terminating {
                     progress.wait(format!("{phase} hook {id} (the last one is being deleted)"));
+                } else if let Some((line, due)) = self.last_run(id) {
+                    progress.wait(line);
+                    progress.due = progress.due.or(Some(due));
                 } else {
                     progress.steps.push(self.step(Action::DeleteHook, id));
                 }
             }
         }
+    }
+
+    /// What a hook still does for another revision, and until when: it is not killed.
+    fn last_run(&self, id: &ObjectId) -> Option<(String, i64)> {
+        let run = self.inventory.get(id)?.hook.as_ref()?;
+        let deadline = run.running.as_ref()?.deadline;
+        let line = format!("hook {id} of {}", run.commit);
+        (self.gate.now < deadline).then_some((line, deadline))
     }
 
     /// A hook of a generated name, of an older revision: the next one replaces it.

@@ -18,14 +18,14 @@ use std::fmt;
 
 pub use guard::Refusal;
 use prune::Removals;
-pub use recreate::Immutable;
 use recreate::Way;
+pub use recreate::{Immutable, approval, withdrawn};
 
 use crate::api::Policy;
 use crate::desired::{Barrier, Desired, DesiredObject, Hook};
 use crate::diff::{Change, Diff, Objects};
 use crate::health::Status;
-use crate::inventory::{Entry, Inventory, Phase};
+use crate::inventory::{Inventory, Phase};
 use crate::live::{Live, Sighting};
 use crate::object::ObjectId;
 
@@ -239,7 +239,7 @@ pub fn plan(
                     recreate::way(object, live, gate.immutable)
                 });
                 let action = match way {
-                    Way::InPlace | Way::Untried => Action::Update,
+                    Way::InPlace | Way::Untried | Way::Foreseen => Action::Update,
                     _ => Action::Recreate,
                 };
                 forward.entry(wave).or_default().push(step(action));
@@ -248,10 +248,13 @@ pub fn plan(
                         anew.later.insert(id.clone());
                         plan.report.objects.insert(id.clone(), why.into());
                     }
-                    (Way::Asked, Some(object))
-                        if !recreate::is_approved(object, live, inventory) =>
+                    (way @ (Way::Asked | Way::Foreseen), Some(object))
+                        if !recreate::is_approved(object, &desired.digest, live, inventory) =>
                     {
                         anew.asked.push(object);
+                        if way == Way::Asked {
+                            anew.refused.insert(id.clone());
+                        }
                     }
                     (Way::Untried, _) => anew.untried.push(id.clone()),
                     _ => {}
@@ -318,8 +321,10 @@ pub fn plan(
 #[derive(Default)]
 struct Anew<'a> {
     later: BTreeSet<ObjectId>,
-    /// Those that nobody approved yet.
+    /// Those that nobody approved yet: what was refused, and what a dry run says will be.
     asked: Vec<&'a DesiredObject>,
+    /// Those of them that were refused: the others are written in place until they are.
+    refused: BTreeSet<ObjectId>,
     untried: Vec<ObjectId>,
 }
 
@@ -327,13 +332,13 @@ impl Anew<'_> {
     /// Those for which nothing may be done now; a plan that a person has to let through is reported.
     fn held(self, plan: &mut Plan, live: &Live, gate: Gate<'_>) -> BTreeSet<ObjectId> {
         let mut held = self.later;
-        if !self.asked.is_empty() {
+        if !self.refused.is_empty() {
             let hash = recreate::hash(&self.asked, live);
             let names: Vec<ObjectId> = self.asked.iter().map(|o| o.id.clone()).collect();
             if gate.approved == Some(hash.as_str()) {
                 plan.approved.extend(names);
             } else {
-                held.extend(names.iter().cloned());
+                held.extend(self.refused);
                 plan.untried = self.untried;
                 plan.report.held = Some(Refusal::Recreation { names, hash });
             }
@@ -452,12 +457,25 @@ fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option
         // A finished Job may be gone; the diff has called it unchanged.
         Some(Sighting::Absent) => {
             let entry = inventory.get(&object.id);
-            let entry = entry.filter(|entry| entry.hash == object.hash);
-            let message = entry.and_then(Entry::lasting_failure)?;
-            Some(format!("{} (it failed and is gone: {message})", object.id))
+            let entry = entry.filter(|entry| entry.hash == object.hash)?;
+            match entry.lasting_failure() {
+                Some(message) => Some(format!("{} (it failed and is gone: {message})", object.id)),
+                // It is healed, which is no step of its wave.
+                None if !entry.done && runs_to_its_end(&object.id) => {
+                    Some(format!("{} (it went before its end)", object.id))
+                }
+                None => None,
+            }
         }
         _ => Some(format!("{} (not seen yet)", object.id)),
     }
+}
+
+fn runs_to_its_end(id: &ObjectId) -> bool {
+    matches!(
+        (id.group.as_str(), id.kind.as_str()),
+        ("batch", "Job") | ("", "Pod")
+    )
 }
 
 /// Nothing is pruned while anything is unread, or of a kind whose scope is not known: an object

@@ -7,15 +7,27 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::desired::{DesiredObject, Recreation};
+use crate::desired::{Desired, DesiredObject, Recreation};
 use crate::inventory::Inventory;
 use crate::live::{Live, Observed};
 use crate::object::ObjectId;
 
 /// What the server said of changes: the object by its UID, the content that it was asked to take, and
-/// whether it refused that because of a field that cannot be changed.
+/// what became of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Immutable(BTreeMap<ObjectId, (String, u64, bool)>);
+pub struct Immutable(BTreeMap<ObjectId, (String, u64, Answer)>);
+
+/// What the server answered to a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// A write was refused, because of a field that cannot be changed.
+    Refused,
+    /// A dry run was refused for that. It sends all of the object, and the cluster may have changed by
+    /// the time of the write: it is a reason to ask a person, and none to delete anything.
+    Foreseen,
+    /// A dry run was not refused, or for another reason.
+    Tried,
+}
 
 impl Immutable {
     /// No change was refused.
@@ -25,12 +37,18 @@ impl Immutable {
 
     /// The server refused to bring the object with this UID to this content.
     pub fn note(&mut self, id: &ObjectId, uid: &str, hash: u64) {
-        self.0.insert(id.clone(), (uid.into(), hash, true));
+        self.0
+            .insert(id.clone(), (uid.into(), hash, Answer::Refused));
     }
 
-    /// A dry run of this change was not refused, or for another reason.
-    pub fn note_tried(&mut self, id: &ObjectId, uid: &str, hash: u64) {
-        self.0.insert(id.clone(), (uid.into(), hash, false));
+    /// A dry run of this change was refused for such a field, or was not.
+    pub fn note_dry_run(&mut self, id: &ObjectId, uid: &str, hash: u64, refused: bool) {
+        let answer = if refused {
+            Answer::Foreseen
+        } else {
+            Answer::Tried
+        };
+        self.0.insert(id.clone(), (uid.into(), hash, answer));
     }
 
     /// The object is another one now, or took the change.
@@ -38,10 +56,10 @@ impl Immutable {
         self.0.remove(id);
     }
 
-    /// Whether the change was refused; `None` when nobody tried.
-    fn refused(&self, object: &DesiredObject, seen: &Observed) -> Option<bool> {
-        let (uid, hash, refused) = self.0.get(&object.id)?;
-        (*uid == seen.uid && *hash == object.hash).then_some(*refused)
+    /// What the server said of the change; `None` when nobody tried.
+    fn answer(&self, object: &DesiredObject, seen: &Observed) -> Option<Answer> {
+        let (uid, hash, answer) = self.0.get(&object.id)?;
+        (*uid == seen.uid && *hash == object.hash).then_some(*answer)
     }
 }
 
@@ -52,6 +70,8 @@ pub(super) enum Way {
     InPlace,
     /// The same; if it is refused, a person has to approve what is done then.
     Untried,
+    /// The same, and a dry run says that it will be refused.
+    Foreseen,
     /// It is deleted, and created.
     Anew,
     /// The same, once something is over.
@@ -65,12 +85,13 @@ pub(super) fn way(object: &DesiredObject, live: &Live, immutable: &Immutable) ->
     let Some(seen) = seen else {
         return Way::InPlace;
     };
-    match immutable.refused(object, seen) {
+    match immutable.answer(object, seen) {
         None if object.recreation != Recreation::Never && wants_approval(object) => {
             return Way::Untried;
         }
-        None | Some(false) => return Way::InPlace,
-        Some(true) => {}
+        Some(Answer::Foreseen) if object.recreation != Recreation::Never => return Way::Foreseen,
+        None | Some(Answer::Tried | Answer::Foreseen) => return Way::InPlace,
+        Some(Answer::Refused) => {}
     }
     match object.recreation {
         Recreation::Never => Way::InPlace,
@@ -98,12 +119,45 @@ fn wants_approval(object: &DesiredObject) -> bool {
 }
 
 /// Whether a person approved that this very object is deleted and created with this content.
-pub(super) fn is_approved(object: &DesiredObject, live: &Live, inventory: &Inventory) -> bool {
+pub(super) fn is_approved(
+    object: &DesiredObject,
+    revision: &str,
+    live: &Live,
+    inventory: &Inventory,
+) -> bool {
     let seen = live.get(&object.id).and_then(|sighting| sighting.present());
     let entry = inventory.get(&object.id);
     entry.zip(seen).is_some_and(|(entry, seen)| {
-        entry.recreate == Some(object.hash) && entry.uid() == Some(seen.uid.as_str())
+        entry.recreate == Some(approval(object.hash, revision))
+            && entry.uid() == Some(seen.uid.as_str())
     })
+}
+
+/// What is recorded of an approval: this content, in the revision with this digest. Another revision
+/// withdraws it.
+pub fn approval(content: u64, revision: &str) -> u64 {
+    let mut sha = Sha256::new();
+    sha.update(content.to_be_bytes());
+    sha.update(revision);
+    let bytes = sha.finalize();
+    bytes
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+}
+
+/// Records whose approval is of another revision than this one, or of what is done.
+pub fn withdrawn(desired: &Desired, inventory: &Inventory) -> Vec<ObjectId> {
+    let is_void = |(id, entry): &(&ObjectId, &crate::inventory::Entry)| {
+        entry.recreate.is_some_and(|approved| {
+            let object = desired.objects.get(*id);
+            object.is_none_or(|o| approval(o.hash, &desired.digest) != approved)
+        })
+    };
+    // Where no revision was read yet, none withdraws anything.
+    let known = inventory.iter().filter(|_| !desired.digest.is_empty());
+    let void = known.filter(is_void);
+    void.map(|(id, _)| id.clone()).collect()
 }
 
 /// Identity of a set of recreations: which objects, and to what content.

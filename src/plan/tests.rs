@@ -86,6 +86,7 @@ impl World {
             terminating: false,
             finished: false,
             succeeded: false,
+            expires: None,
             claim: crate::inventory::Claim::Ours,
             created: 1,
             applied_by_us: true,

@@ -72,6 +72,7 @@ fn seen(uid: String, status: Status) -> Observed {
         terminating: false,
         finished: status != Status::Progressing,
         succeeded: status == Status::Healthy,
+        expires: None,
         claim: Claim::Ours,
         created: 100,
         applied_by_us: true,
@@ -360,6 +361,33 @@ fn a_newer_revision_waits_for_a_running_hook_until_its_deadline() {
         "create ConfigMap/shop/a\nabandon Job/shop/migrate\n",
         "it is gone, and nobody declares it any more"
     );
+}
+
+#[test]
+fn a_hook_for_a_failed_sync_holds_back_nothing_but_its_own_next_run() {
+    let mut world = World::new();
+    world.hook("migrate", &[PreSync], 0, &[]);
+    world.hook("alarm", &[SyncFail], 0, &[]);
+    world.act();
+    world.end("migrate", Status::Degraded);
+    world.now = 110;
+    world.act();
+    world.act();
+    world.end("migrate", Status::Degraded);
+    let acted = world.act();
+    assert!(acted.starts_with("run SyncFail hook"), "{acted}");
+    world.revision("bbbbbbbb");
+    world.object("ConfigMap", "a", 0, Change::Create, Status::Healthy);
+    let acted = world.act();
+    assert!(acted.contains("create ConfigMap/shop/a\n"), "{acted}");
+    assert!(!acted.contains("alarm"), "it is not killed: {acted}");
+    // A revision that needs it again waits for it.
+    world.revision("cccccccc");
+    world.hook("alarm", &[PreSync], 0, &[]);
+    let acted = world.act();
+    let waits = "waits for hook Job/shop/alarm of aaaaaaaa\n";
+    assert!(acted.ends_with(waits), "{acted}");
+    assert!(!acted.contains("delete"), "{acted}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::desired::Recreation;
+use crate::plan::{approval, withdrawn};
 
 /// A world with one object to update, which the server refused to change.
 fn refused(api: &str, kind: &str, recreation: Recreation) -> (World, Immutable, ObjectId) {
@@ -108,13 +109,14 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
         id
     };
     world.own_of("apps/v1", "StatefulSet", "x");
+    world.desired.digest = "r".into();
     let second = declare(&mut world, "y", 2);
     // The server was not asked about the one of the later wave yet.
     let plan = world.plan(gate(&immutable));
     assert_eq!(plan.untried, std::slice::from_ref(&second));
-    immutable.note_tried(&second, "uid-y", 1);
+    immutable.note_dry_run(&second, "uid-y", 1, false);
     assert_eq!(world.plan(gate(&immutable)).untried, []);
-    immutable.note(&second, "uid-y", 1);
+    immutable.note_dry_run(&second, "uid-y", 1, true);
     let plan = world.plan(gate(&immutable));
     let held = plan.report.held.expect("held");
     assert!(held.to_string().contains("/y"), "{held}");
@@ -126,13 +128,27 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     assert_eq!(plan.approved, [first.clone(), second.clone()]);
     assert_eq!(plan.steps.len(), 1, "{plan}");
     for id in [&first, &second] {
-        world.inventory.update(id, |entry| entry.recreate = Some(1));
+        world
+            .inventory
+            .update(id, |entry| entry.recreate = Some(approval(1, "r")));
     }
+
+    // Another revision needs another approval, and takes this one back.
+    assert!(withdrawn(&world.desired, &world.inventory).is_empty());
+    world.desired.digest = "other".into();
+    let void = withdrawn(&world.desired, &world.inventory);
+    assert_eq!(void, [first.clone(), second.clone()]);
+    assert!(world.plan(gate(&immutable)).report.held.is_some());
+    world.desired.digest = "r".into();
 
     // The first wave is done, and the approval is of a plan that nobody makes any more.
     world.diff.insert(first, Change::Unchanged);
     let later = ObjectId::new("", "ConfigMap", "shop", "later");
     world.diff.insert(later, Change::Unchanged);
+    let plan = world.plan(gate(&immutable));
+    // A dry run deletes nothing: only a write that is refused does.
+    assert_eq!(plan.to_string(), "update StatefulSet/shop/y\n");
+    immutable.note(&second, "uid-y", 1);
     let plan = world.plan(gate(&immutable));
     assert_eq!(plan.to_string(), "recreate StatefulSet/shop/y\n");
     // What is added is not covered, nor the same object with another UID or content.
@@ -146,15 +162,24 @@ fn one_approval_is_enough_for_every_wave_and_for_nothing_that_comes_later() {
     );
     world
         .inventory
-        .update(&third, |entry| entry.recreate = Some(2));
+        .update(&third, |entry| entry.recreate = Some(approval(2, "r")));
     assert!(world.plan(gate(&immutable)).report.held.is_some());
     world.inventory.update(&third, |entry| {
-        entry.recreate = Some(1);
+        entry.recreate = Some(approval(1, "r"));
         entry.state = State::Owned {
             uid: "uid-other".into(),
         };
     });
     assert!(world.plan(gate(&immutable)).report.held.is_some());
+}
+
+#[test]
+fn what_only_a_dry_run_refused_is_written_in_place_and_holds_nothing() {
+    let (world, mut immutable, id) = refused("apps/v1", "StatefulSet", Recreation::AtOnce);
+    immutable.note_dry_run(&id, "uid-x", 1, true);
+    let plan = world.plan(gate(&immutable));
+    assert_eq!(plan.report.held, None);
+    assert_eq!(plan.steps[0].action, Action::Update, "{plan}");
 }
 
 #[test]

@@ -94,10 +94,14 @@ fn a_job_that_failed_and_is_gone_does_not_run_again_and_holds_what_comes_after_i
 }
 
 #[test]
-fn a_job_that_ended_while_no_agent_looked_is_done_and_one_that_was_deleted_is_not() {
+fn a_job_that_ended_while_no_agent_looked_is_no_success_and_one_that_was_deleted_runs_again() {
     let mut world = World::new("expiry-away");
     let mark = world.plane.audit_mark();
-    let commit = world.commit(&[("shop/migrate.yaml", &held(&migrate(0)))]);
+    let late = annotated("late", "1", keys::SYNC_WAVE, "1");
+    world.commit(&[
+        ("shop/migrate.yaml", &held(&migrate(0))),
+        ("shop/late.yaml", &late),
+    ]);
     world.create(&world.application("shop", "shop"));
     let first = wait("the Job", || {
         let uid = uid(&world, "migrate");
@@ -123,9 +127,24 @@ fn a_job_that_ended_while_no_agent_looked_is_done_and_one_that_was_deleted_is_no
     end(&world, "migrate", "Succeeded");
     gone(&world, "migrate");
     world.start();
-    world.synced("shop", &commit);
+    // Whether it succeeded nobody knows: it is not run twice, and what needs it waits.
+    wait("the unseen end to be told", || {
+        let healthy = condition(&world.app("shop"), "Healthy");
+        let said = healthy["message"].as_str().unwrap_or_default();
+        if said.contains("its end was not seen") {
+            Ok(())
+        } else {
+            Err(healthy.to_string())
+        }
+    });
     world.assert_quiet();
     assert_eq!(created(&world, mark, "migrate"), 2);
+    assert_eq!(world.value("late"), "");
+    let again = migrate(0).replace("busybox:1", "busybox:2");
+    let commit = world.commit(&[("shop/migrate.yaml", &again)]);
+    world.synced("shop", &commit);
+    assert_eq!(world.value("late"), "1");
+    assert_eq!(created(&world, mark, "migrate"), 3);
 }
 
 #[test]

@@ -87,6 +87,30 @@ fn what_is_degraded_after_it_was_applied_runs_the_sync_fail_hooks_once_for_each_
 }
 
 #[test]
+fn what_was_degraded_before_a_revision_is_no_failure_of_it() {
+    let world = World::new("hook-degraded-before");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["rollback"] = json!({"timeout": "600s", "monitor": "0s", "grace": "1s"});
+    let mark = world.plane.audit_mark();
+    world.commit(&[("shop/web.yaml", &crashing("nginx:1"))]);
+    world.create(&app);
+    health(&world, "Degraded");
+    world.commit(&[
+        ("shop/alarm.yaml", &hook("alarm", "SyncFail")),
+        ("shop/a.yaml", &config_map("a", "1")),
+    ]);
+    world.poke("shop");
+    wait_for("the commit", || world.value("a") == "1");
+    world.assert_quiet();
+    assert_eq!(created(&world, mark, "alarm"), 0);
+    // What it breaks itself is one.
+    let bad = crashing("nginx:2").replace("web", "bad");
+    world.commit(&[("shop/bad.yaml", &bad)]);
+    world.poke("shop");
+    wait_for("the SyncFail hook", || created(&world, mark, "alarm") == 1);
+}
+
+#[test]
 fn a_revision_that_is_gone_back_from_has_run_its_sync_fail_hooks_before() {
     let world = World::new("hook-degraded-back");
     let mut app = world.application("shop", "shop");
