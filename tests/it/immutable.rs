@@ -332,6 +332,30 @@ fn one_approval_covers_the_recreations_of_every_wave_and_no_other() {
 }
 
 #[test]
+fn an_approval_deletes_nothing_that_is_left_to_others_and_changed_in_place() {
+    let world = World::new("immutable-ignored");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["ignoreDifferences"] = json!([{"group": "apps", "kind": "StatefulSet",
+        "name": "two", "jsonPointers": ["/spec/serviceName"]}]);
+    let commit = |service: &str, image: &str| {
+        let two = stateful("two", service, "1").replace("nginx:1", image);
+        let one = stateful("one", service, "0");
+        world.commit(&[("shop/one.yaml", &*one), ("shop/two.yaml", &*two)])
+    };
+    let first = commit("a", "nginx:1");
+    world.create(&app);
+    world.synced("shop", &first);
+    let mark = world.plane.audit_mark();
+    let second = commit("b", "nginx:2");
+    world.poke("shop");
+    let said = world.failed("shop", "RecreationUnapproved");
+    assert!(!said.contains("/two"), "{said}");
+    world.annotate("shop", keys::APPROVE_PRUNE, Some(&hash(&said)));
+    world.synced("shop", &second);
+    assert_eq!(world.deletes(mark), ["delete statefulsets/one"]);
+}
+
+#[test]
 fn an_agent_that_dies_between_the_deletion_and_the_creation_is_followed_by_one_that_creates() {
     let mut world = World::new("immutable-crash");
     let group = "immutable-crash.example.com";
