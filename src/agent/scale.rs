@@ -61,6 +61,11 @@ impl AutoscalerWatches {
         self.0.retain(|(_, id), _| !gone.contains(id));
     }
 
+    /// Forgets watches that ended without a word: autoscalers that could not be watched may be by now.
+    fn forget_ended(&mut self) {
+        self.0.retain(|_, watch| !watch.0.is_finished());
+    }
+
     /// Watches these, with what they scale, and no others.
     fn set(
         &mut self,
@@ -69,10 +74,8 @@ impl AutoscalerWatches {
         (cluster, mailbox): (&Arc<dyn Cluster>, &Arc<Mailbox>),
         who: &Identity,
     ) {
-        // One that ended heard nothing that counts, and hears nothing any more: it is opened anew.
-        self.0.retain(|(as_whom, id), watch| {
-            as_whom == who && wanted.contains_key(id) && !watch.0.is_finished()
-        });
+        self.0
+            .retain(|(as_whom, id), _| as_whom == who && wanted.contains_key(id));
         for (id, target) in wanted {
             let key = (who.clone(), (*id).clone());
             if self.0.len() >= MAX_WATCHES && !self.0.contains_key(&key) {
@@ -163,6 +166,11 @@ impl Application {
                 };
                 found.insert((*id).clone(), scaled);
             }
+        }
+        if !found.is_empty() {
+            // Not at every look: where autoscalers may be read and not watched, that would be a request
+            // for each.
+            self.autoscalers.forget_ended();
         }
         self.scaled.extend(found);
         self.unscaled = self

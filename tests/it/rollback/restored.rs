@@ -65,6 +65,19 @@ fn second(world: &World<'_>) -> String {
     ])
 }
 
+/// Waits until what is gone back to outlives the agent: its objects are stored before the index that
+/// leads to them.
+fn is_kept(world: &World<'_>) {
+    let is_index = |one: &Value| {
+        let name = one["metadata"]["name"].as_str().unwrap_or_default();
+        let key = name.strip_prefix("towline-last-good-");
+        key.is_some_and(|key| !key.contains('-'))
+    };
+    wait_for("what is gone back to is kept", || {
+        world.list("Secret", &world.ns).iter().any(is_index)
+    });
+}
+
 fn is_as_before(world: &World<'_>) {
     assert_eq!(world.value("kept"), "1");
     assert_eq!(world.value("removed"), "1");
@@ -152,17 +165,7 @@ fn an_agent_that_dies_in_between_is_made_up_for() {
     for (i, (name, number, side)) in points.into_iter().enumerate() {
         let mut world = World::new(&format!("restored-dies-{i}"));
         let a = first(&world);
-        wait_for("what is gone back to is kept", || {
-            let kept = world.list("Secret", &world.ns);
-            let named = |one: &Value| {
-                one["metadata"]["name"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            kept.iter()
-                .any(|one| named(one).starts_with("towline-last-good"))
-        });
+        is_kept(&world);
         world.stop_agent();
         let b = second(&world);
         let name = name.to_owned();
@@ -182,17 +185,7 @@ fn an_agent_that_dies_in_between_is_made_up_for() {
 fn what_a_dead_agent_wrote_is_put_back_when_the_rest_does_not_even_pass_its_dry_run() {
     let mut world = World::new("restored-half");
     let a = first(&world);
-    wait_for("what is gone back to is kept", || {
-        let kept = world.list("Secret", &world.ns);
-        let named = |one: &Value| {
-            one["metadata"]["name"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
-        };
-        kept.iter()
-            .any(|one| named(one).starts_with("towline-last-good"))
-    });
+    is_kept(&world);
     world.stop_agent();
     let wave = format!("metadata:\n  annotations: {{{}: \"1\"}}\n", keys::SYNC_WAVE);
     let later = config_map("one", "2").replace("metadata:\n", &wave);
