@@ -181,14 +181,16 @@ fn conclude(
 fn find(loader: &Loader<'_>) -> Result<Kustomization> {
     let mut found = Vec::new();
     for name in FILE_NAMES {
-        if loader.kind(name)? == Some(EntryKind::File) {
-            found.push(name);
+        let there = loader.find(name)?;
+        if let Some(there) = there.filter(|there| there.kind == EntryKind::File) {
+            found.push((name, there));
         }
     }
     match found.as_slice() {
-        [name] => {
+        [(name, there)] => {
             let path = loader.resolve_name(name);
-            let file = Kustomization::read(&loader.read(name)?, &path)?;
+            let bytes = loader.read_found(name, Some(there))?;
+            let file = Kustomization::read(&bytes, &path)?;
             loader.count(file.size()).map_err(|e| e.within(&path))?;
             Ok(file)
         }
@@ -199,11 +201,14 @@ fn find(loader: &Loader<'_>) -> Result<Kustomization> {
                 printed(loader.dir())
             ),
         )),
-        names => Err(Error::new(
-            Reason::Ambiguous,
-            format!("`{}` has {}", printed(loader.dir()), names.join(" and ")),
-        )
-        .hint("keep one of them")),
+        several => {
+            let names: Vec<&str> = several.iter().map(|(name, _)| *name).collect();
+            Err(Error::new(
+                Reason::Ambiguous,
+                format!("`{}` has {}", printed(loader.dir()), names.join(" and ")),
+            )
+            .hint("keep one of them"))
+        }
     }
 }
 

@@ -60,15 +60,6 @@ impl<'a> Loader<'a> {
         &self.dir
     }
 
-    /// What `path`, as written in the kustomization, is.
-    ///
-    /// # Errors
-    /// Where it leaves the repository, or the store cannot be read.
-    pub fn kind(&self, path: &str) -> Result<Option<EntryKind>> {
-        let full = self.join(path)?;
-        self.tree.kind(&full).map_err(|e| read_error(e, &full))
-    }
-
     /// The path in the repository of `path`, as written in the kustomization; as written where it
     /// leaves the repository.
     pub fn resolve_name(&self, path: &str) -> String {
@@ -80,7 +71,7 @@ impl<'a> Loader<'a> {
     /// What `path`, as written in the kustomization, leads to; `None` where nothing is.
     ///
     /// # Errors
-    /// As [`Loader::kind`].
+    /// Where it leaves the repository, or the store cannot be read.
     pub fn find(&self, path: &str) -> Result<Option<Found>> {
         let full = self.join(path)?;
         self.tree.find(&full).map_err(|e| read_error(e, &full))

@@ -160,14 +160,6 @@ impl Tree {
         Ok(self.find(path)?.map(|found| found.kind))
     }
 
-    /// The path without symbolic links, `.` and `..`; `None` where nothing is there.
-    ///
-    /// # Errors
-    /// As for [`Tree::kind`].
-    pub fn real_path(&self, path: &str) -> Result<Option<String>, ReadError> {
-        Ok(self.find(path)?.map(|found| found.path))
-    }
-
     /// The bytes of a file.
     ///
     /// # Errors
