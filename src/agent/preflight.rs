@@ -84,18 +84,23 @@ impl Application {
         answers.into_iter().flatten().collect()
     }
 
+    /// What the API server says against a dry run that sends all of an object; nothing where its kind
+    /// is not served.
+    pub(super) async fn refusal_of_all(
+        &self,
+        object: &DesiredObject,
+        who: &Identity,
+    ) -> Option<Error> {
+        let (namespace, name) = (object.id.namespace.as_str(), object.id.name.as_str());
+        let target = Target::new(object.resource()?, namespace, name);
+        let cluster = &self.shared.cluster;
+        let tried = cluster.apply(who, &target, &object.object(), true).await;
+        tried.err()
+    }
+
     /// Why the API server would not take an object.
     async fn dry_run(&self, object: &DesiredObject, who: &Identity) -> Option<(ObjectId, Problem)> {
-        let target = Target::new(
-            object.resource()?,
-            object.id.namespace.as_str(),
-            object.id.name.as_str(),
-        );
-        let cluster = &self.shared.cluster;
-        let error = cluster
-            .apply(who, &target, &object.object(), true)
-            .await
-            .err()?;
+        let error = self.refusal_of_all(object, who).await?;
         if let Some(why) = untold(&error) {
             tracing::info!(
                 application = self.owner.name,

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 
 use super::application::Application;
-use crate::cluster::{Identity, Target};
+use crate::cluster::Identity;
 use crate::desired::{Desired, DesiredObject};
 use crate::error::Fault as _;
 use crate::live::Sighting;
@@ -52,13 +52,7 @@ impl Application {
     /// Whether the API server would refuse a change because of a field that cannot be changed. What it
     /// does not say now, it says when the change is made.
     async fn is_immutable(&self, object: &DesiredObject, who: &Identity) -> bool {
-        let Some(resource) = object.resource() else {
-            return false;
-        };
-        let (namespace, name) = (object.id.namespace.as_str(), object.id.name.as_str());
-        let target = Target::new(resource, namespace, name);
-        let cluster = &self.shared.cluster;
-        let tried = cluster.apply(who, &target, &object.object(), true).await;
-        tried.is_err_and(|error| error.reason() == "ImmutableField")
+        let refusal = self.refusal_of_all(object, who).await;
+        refusal.is_some_and(|error| error.reason() == "ImmutableField")
     }
 }
