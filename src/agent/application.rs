@@ -172,7 +172,7 @@ impl Application {
         published: ApplicationStatus,
     ) -> Self {
         let owner = requests.borrow().owner(&shared.options.install_id);
-        let name = format!("{}/{}", owner.namespace, owner.name);
+        let name = owner.application();
         let applied = Some(published.sync.revision.clone()).filter(|commit| !commit.is_empty());
         Self {
             mailbox: shared.watches.register(&owner),

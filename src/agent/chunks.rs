@@ -333,7 +333,7 @@ impl Chunks {
                     "app.kubernetes.io/managed-by": "towline",
                 },
                 "annotations": {
-                    "towline.dev/last-good-of": format!("{}/{}", self.owner.namespace, self.owner.name),
+                    "towline.dev/last-good-of": self.owner.application(),
                 },
             },
             "data": {"objects": STANDARD.encode(bytes)},

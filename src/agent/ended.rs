@@ -29,7 +29,8 @@ impl Application {
             return;
         };
         let mut ended: Vec<(ObjectId, Entry)> = Vec::new();
-        for (id, entry) in inventory.iter() {
+        let may_end = |(id, _): &(&ObjectId, &Entry)| id.runs_to_its_end();
+        for (id, entry) in inventory.iter().filter(may_end) {
             let seen = Seen {
                 sighting: self.live.get(id),
                 last: self.last.get(id),
@@ -72,7 +73,7 @@ impl Application {
             let hook = desired.hooks.get(id).map(|hook| &hook.object);
             desired.objects.get(id).or(hook)
         };
-        let created = plan.steps.iter().filter(|step| may_end(&step.id));
+        let created = plan.steps.iter().filter(|step| step.id.runs_to_its_end());
         let mut created = created.filter_map(|step| object(&step.id)).peekable();
         if created.peek().is_some() {
             self.watch(created, who);
@@ -102,9 +103,9 @@ struct Seen<'a> {
     interrupted: bool,
 }
 
-/// The record of an object, if that is another one by what was seen.
+/// The record of an object that runs to an end, if that is another one by what was seen.
 fn noted(id: &ObjectId, entry: &Entry, seen: Seen<'_>, now: i64) -> Option<Entry> {
-    if entry.done || entry.hook.is_some() || !may_end(id) {
+    if entry.done || entry.hook.is_some() {
         return None;
     }
     let mut next = entry.clone();
@@ -173,16 +174,7 @@ pub(crate) fn failed(message: &str) -> Health {
 /// A Job that failed runs again when a person deletes it, as one does to try again; a TTL is no
 /// person.
 fn is_failed_job(id: &ObjectId, seen: &Observed) -> bool {
-    is_job(id) && !seen.succeeded
-}
-
-/// Whether objects of the kind run to an end.
-fn may_end(id: &ObjectId) -> bool {
-    is_job(id) || (id.group.is_empty() && id.kind == "Pod")
-}
-
-pub(super) fn is_job(id: &ObjectId) -> bool {
-    id.group == "batch" && id.kind == "Job"
+    id.is_job() && !seen.succeeded
 }
 
 #[cfg(test)]

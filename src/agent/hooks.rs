@@ -63,7 +63,7 @@ impl Application {
 
     /// What the worst pod of a Job says. A courtesy: that pods cannot be read is no failure.
     async fn said_by_pods(&self, who: &Identity, id: &ObjectId, now: i64) -> Option<String> {
-        if (id.group.as_str(), id.kind.as_str()) != ("batch", "Job") {
+        if !id.is_job() {
             return None;
         }
         let pods = Resource::known("v1", "Pod", "pods", Scope::Namespaced);

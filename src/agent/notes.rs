@@ -201,7 +201,7 @@ impl Application {
     }
 
     fn record(&self, entry: &HistoryEntry, at: &str, outcome: &str) -> Record {
-        let application = format!("{}/{}", self.owner.namespace, self.owner.name);
+        let application = self.owner.application();
         Record::new(at)
             .with("cluster", &self.shared.options.install_id)
             .with("application", &application)

@@ -166,7 +166,7 @@ impl Store {
                 },
                 // A key is a hash: this is for people who wonder whose it is.
                 "annotations": {
-                    "towline.dev/inventory-of": format!("{}/{}", self.owner.namespace, self.owner.name),
+                    "towline.dev/inventory-of": self.owner.application(),
                 },
             },
             "data": {"entries": base64::engine::general_purpose::STANDARD.encode(bytes)},

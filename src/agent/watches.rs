@@ -11,7 +11,6 @@ use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use super::ended::is_job;
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::health::Pods;
 use crate::inventory::Owner;
@@ -400,7 +399,7 @@ impl Task {
             let seen = mailbox.observe(&last, now);
             if seen.finished {
                 mailbox.put(object.id(), Notice::Ended(Box::new(seen)));
-            } else if is_job(&object.id()) {
+            } else if object.id().is_job() {
                 mailbox.put(object.id(), Notice::Interrupted);
             }
         }

@@ -191,7 +191,7 @@ impl Application {
             words: Words {
                 reason: cause(&known.reason, &known.message),
                 cluster: self.shared.options.install_id.clone(),
-                application: format!("{}/{}", self.owner.namespace, self.owner.name),
+                application: self.owner.application(),
             },
             // The same commit however often it is tried, so that one whose answer was lost is known
             // again.

@@ -34,6 +34,11 @@ impl Owner {
         hex::encode(&digest[..8])
     }
 
+    /// The Application as people name it: `namespace/name`.
+    pub fn application(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// The tracking-id for an object: installation, Application and the object's own id.
     pub fn tracking_id(&self, id: &ObjectId) -> String {
         format!(

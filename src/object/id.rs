@@ -129,6 +129,16 @@ impl ObjectId {
             self.group, self.kind, self.namespace, self.name
         )
     }
+
+    /// Whether it is a Job, which a TTL may delete once it has finished.
+    pub fn is_job(&self) -> bool {
+        self.group == "batch" && self.kind == "Job"
+    }
+
+    /// Whether it is of a kind that runs to an end and says so: a Job or a Pod.
+    pub fn runs_to_its_end(&self) -> bool {
+        self.is_job() || (self.group.is_empty() && self.kind == "Pod")
+    }
 }
 
 impl fmt::Display for ObjectId {

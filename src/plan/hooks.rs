@@ -430,12 +430,8 @@ fn outcome(
 
 /// A Job or Pod ends when it says so; of any other kind, healthy and degraded are the ends.
 fn end(id: &ObjectId, seen: &Observed, now: i64) -> Option<Outcome> {
-    let says_itself = matches!(
-        (id.group.as_str(), id.kind.as_str()),
-        ("batch", "Job") | ("", "Pod")
-    );
     let succeeded = match seen.health.status {
-        _ if says_itself => seen.finished.then_some(seen.succeeded)?,
+        _ if id.runs_to_its_end() => seen.finished.then_some(seen.succeeded)?,
         Status::Healthy => true,
         Status::Degraded => false,
         _ => return None,

@@ -461,7 +461,7 @@ fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option
             match entry.lasting_failure() {
                 Some(message) => Some(format!("{} (it failed and is gone: {message})", object.id)),
                 // It is healed, which is no step of its wave.
-                None if !entry.done && runs_to_its_end(&object.id) => {
+                None if !entry.done && object.id.runs_to_its_end() => {
                     Some(format!("{} (it went before its end)", object.id))
                 }
                 None => None,
@@ -469,13 +469,6 @@ fn unready(object: &DesiredObject, live: &Live, inventory: &Inventory) -> Option
         }
         _ => Some(format!("{} (not seen yet)", object.id)),
     }
-}
-
-fn runs_to_its_end(id: &ObjectId) -> bool {
-    matches!(
-        (id.group.as_str(), id.kind.as_str()),
-        ("batch", "Job") | ("", "Pod")
-    )
 }
 
 /// Nothing is pruned while anything is unread, or of a kind whose scope is not known: an object

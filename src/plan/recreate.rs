@@ -139,11 +139,9 @@ pub fn approval(content: u64, revision: &str) -> u64 {
     let mut sha = Sha256::new();
     sha.update(content.to_be_bytes());
     sha.update(revision);
-    let bytes = sha.finalize();
-    bytes
-        .iter()
-        .take(8)
-        .fold(0, |number, byte| (number << 8) | u64::from(*byte))
+    let digest = sha.finalize();
+    let first = digest.first_chunk::<8>().expect("sha256 has 32 bytes");
+    u64::from_be_bytes(*first)
 }
 
 /// Records whose approval is of another revision than this one, or of what is done.

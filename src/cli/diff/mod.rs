@@ -202,9 +202,7 @@ pub(super) async fn run(
         notes.extend(departed.1);
     }
     if args.markdown {
-        let name = subject
-            .as_ref()
-            .map(|s| format!("{}/{}", s.owner.namespace, s.owner.name));
+        let name = subject.as_ref().map(|s| s.owner.application());
         let page = Page {
             subject: name.as_deref().unwrap_or(namespace),
             revision: commit.as_deref().map(short),
