@@ -84,14 +84,7 @@ fn crd_with_status(group: &str) -> String {
 fn a_custom_resource_waits_for_its_controller_and_not_for_ever() {
     let world = World::new("no-controller");
     let group = "no-controller.example.com";
-    let verbs = json!([
-        "get", "list", "watch", "create", "patch", "update", "delete"
-    ]);
-    let rules = json!([
-        {"apiGroups": [group], "resources": ["widgets"], "verbs": verbs},
-        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": verbs},
-    ]);
-    world.allow("widgets", &world.ns, "towline", &rules);
+    world.allow_widgets(group);
     let commit = world.commit(&[
         ("shop/crd.yaml", &crd_with_status(group)),
         ("shop/widget.yaml", &widget(group, "one")),

@@ -134,14 +134,7 @@ fn what_changes_while_no_watch_tells_is_undone_afterwards() {
     plane.kill(Component::ApiServer).unwrap();
     plane.restart(Component::ApiServer).unwrap();
     agent.signal("CONT");
-    wait("what was missed", || {
-        let values = (world.value("a"), world.value("b"));
-        if values == ("1".into(), "1".into()) {
-            Ok(())
-        } else {
-            Err(format!("{values:?}"))
-        }
-    });
+    both_are_undone(&world);
 }
 
 #[test]
@@ -197,14 +190,7 @@ fn begins_anew(plane: Builder, name: &str, compacted: Compacted) {
     plane.restart(Component::ApiServer).unwrap();
     let mark = plane.audit_mark();
     link.mend();
-    wait("what was missed", || {
-        let values = (world.value("a"), world.value("b"));
-        if values == ("1".into(), "1".into()) {
-            Ok(())
-        } else {
-            Err(format!("{values:?}"))
-        }
-    });
+    both_are_undone(&world);
     world.assert_quiet();
 
     // It did go on from where it was, and that is what the API server answered.
@@ -407,4 +393,16 @@ fn a_slow_admission_webhook_is_named_and_holds_up_nobody_else() {
     assert!(status < 300, "{answer}");
     world.synced("shop", &commit);
     assert_eq!(world.value("a"), "2");
+}
+
+/// Waits until what was done to both ConfigMaps meanwhile is undone.
+fn both_are_undone(world: &World<'_>) {
+    wait("what was missed", || {
+        let values = (world.value("a"), world.value("b"));
+        if values == ("1".into(), "1".into()) {
+            Ok(())
+        } else {
+            Err(format!("{values:?}"))
+        }
+    });
 }

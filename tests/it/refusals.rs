@@ -196,15 +196,7 @@ fn a_kind_that_nobody_serves_stops_nothing_but_itself() {
 fn a_crd_and_its_first_object_may_come_in_one_commit() {
     let world = World::new("crd-and-object");
     let group = "crd-and-object.example.com";
-    let verbs = json!([
-        "get", "list", "watch", "create", "patch", "update", "delete"
-    ]);
-    let rules = json!([
-        {"apiGroups": [group], "resources": ["widgets"], "verbs": verbs},
-        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
-            "verbs": verbs},
-    ]);
-    world.allow("widgets", &world.ns, "towline", &rules);
+    world.allow_widgets(group);
     let files = [
         ("shop/widget.yaml", &*widget(group, "one")),
         ("shop/crd.yaml", &*widget_crd(group)),

@@ -150,15 +150,7 @@ fn a_revision_that_is_gone_back_from_has_run_its_sync_fail_hooks_before() {
 
 /// Gives the agent rights for a kind of this group, and for its CRD. Returns a hook of the kind.
 fn custom(world: &World<'_>, group: &str, phase: &str) -> String {
-    let verbs = json!([
-        "get", "list", "watch", "create", "patch", "update", "delete"
-    ]);
-    let rules = json!([
-        {"apiGroups": [group], "resources": ["widgets"], "verbs": verbs},
-        {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
-            "verbs": verbs},
-    ]);
-    world.allow("widgets", &world.ns, "towline", &rules);
+    world.allow_widgets(group);
     let hook = format!("metadata:\n  annotations: {{{}: {phase}}}\n", keys::HOOK);
     widget(group, "backup").replace("metadata:\n", &hook)
 }

@@ -201,6 +201,20 @@ impl World<'_> {
             .collect()
     }
 
+    /// Gives the agent rights for widgets of a group and for their CRD: what a user adds who has both
+    /// in the repository.
+    pub fn allow_widgets(&self, group: &str) {
+        let verbs = json!([
+            "get", "list", "watch", "create", "patch", "update", "delete"
+        ]);
+        let rules = json!([
+            {"apiGroups": [group], "resources": ["widgets"], "verbs": verbs},
+            {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"],
+                "verbs": verbs},
+        ]);
+        self.allow("widgets", &self.ns, "towline", &rules);
+    }
+
     /// Gives a ServiceAccount rights in the whole cluster: what a user adds for custom resources.
     pub fn allow(&self, what: &str, namespace: &str, account: &str, rules: &Value) {
         let name = format!("{}-{what}", self.ns);
