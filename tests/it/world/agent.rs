@@ -14,8 +14,8 @@ use tokio::task::JoinHandle;
 use towline::agent::Options;
 use towline::cluster::{Cluster, KubeCluster, connect_with};
 
-/// How long an agent may take to end.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How long an agent may take to end: as long as `manifests/deployment.yaml` gives its pod.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
 
 /// Stops in good order when it is dropped.
 pub struct Agent {
