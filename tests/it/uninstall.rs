@@ -8,7 +8,7 @@ use towline::object::keys;
 use towline_testcluster::ControlPlane;
 
 use crate::world::manifests::{config_map, service};
-use crate::world::{World, wait_for};
+use crate::world::{World, wait_api, wait_for};
 
 const MANIFESTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/manifests");
 /// What `manifests/` calls the agent's namespace.
@@ -45,6 +45,7 @@ fn installed(plane: &ControlPlane) -> World<'_> {
             "crd/applications.towline.dev",
         ])
         .unwrap();
+    wait_api(plane);
     let options = Options {
         deployment: Some("towline".into()),
         application_namespaces: Vec::new(),

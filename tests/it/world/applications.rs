@@ -97,7 +97,8 @@ impl World<'_> {
         token
     }
 
-    /// Asks for a poll of Git, and waits until everything pushed before was looked at.
+    /// Asks for a poll of Git, and waits until everything pushed before was looked at. The agent then
+    /// knows too what was changed in the Application before.
     pub fn refresh(&self, name: &str) -> Value {
         let token = self.poke(name);
         wait(&format!("refresh {token} of {name}"), || {

@@ -201,6 +201,18 @@ impl World<'_> {
             .collect()
     }
 
+    /// Waits until there is an Event of this reason about an Application: it is written after the
+    /// status that it is about. Returns its message.
+    pub fn wait_event(&self, name: &str, reason: &str) -> String {
+        wait(&format!("the Event {reason} of {name}"), || {
+            let events = self.events(name);
+            let found = events.iter().find(|(one, _)| one == reason);
+            found
+                .map(|(_, message)| message.clone())
+                .ok_or_else(|| format!("{events:?}"))
+        })
+    }
+
     /// Gives the agent rights for widgets of a group and for their CRD: what a user adds who has both
     /// in the repository.
     pub fn allow_widgets(&self, group: &str) {
@@ -249,6 +261,11 @@ fn apply(plane: &ControlPlane, object: &Value) {
 /// Installs towline's CRD and waits until it is served.
 pub fn install_crd(plane: &ControlPlane) {
     apply(plane, &serde_json::to_value(towline::api::crd()).unwrap());
+    wait_api(plane);
+}
+
+/// Waits until towline's CRD is served: it is called established a moment before.
+pub fn wait_api(plane: &ControlPlane) {
     wait("towline's API", || {
         let path = collection("Application", "");
         match plane.request("GET", &path, &Value::Null).unwrap() {

@@ -28,7 +28,7 @@ use boundaries::{Fate, Fated};
 pub use agent::Agent;
 pub use applications::condition;
 pub use audit::{describe, time_of};
-pub use cluster::install_crd;
+pub use cluster::{install_crd, wait_api};
 pub use link::Link;
 
 /// How long anything may take. Long, because the machine may be busy; a test that passes never
