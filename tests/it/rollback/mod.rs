@@ -8,7 +8,10 @@ mod triggers;
 mod withdrawn;
 mod write_back;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use towline::inventory::last_good::decode_index;
 use towline::object::keys;
 
 use crate::world::manifests::{config_map, deployment};
@@ -58,6 +61,18 @@ fn trusted(world: &World<'_>, commit: &str) {
         } else {
             Err(app["status"].to_string())
         }
+    });
+}
+
+/// Waits until the good revision is stored, so that a successor knows it.
+fn known(world: &World<'_>) {
+    wait_for("last-good to be stored", || {
+        let secrets = world.list("Secret", &world.ns);
+        secrets.iter().any(|secret| {
+            let data = secret["data"]["objects"].as_str().unwrap_or_default();
+            let index = decode_index(&STANDARD.decode(data).unwrap_or_default());
+            index.is_ok_and(|index| index.good.is_some())
+        })
     });
 }
 
@@ -152,6 +167,7 @@ fn a_bad_commit_is_rolled_back_and_stays_away_until_a_good_one_comes() {
     assert_eq!(writes, [""; 0]);
 
     // Nor a restart; and drift goes back to the good revision.
+    known(&world);
     world.kill_agent();
     world.patch(
         "ConfigMap",
@@ -219,12 +235,16 @@ fn what_is_not_ready_in_time_goes_and_may_be_tried_again_by_hand() {
         told.contains("NotHealthyInTime") && told.contains("5s"),
         "{told}"
     );
+    // It is given more time, or the try might be over before it was seen.
+    let timeout = |text: &str| world.change("shop", &json!({"rollback": {"timeout": text}}));
+    timeout("1h");
     world.annotate("shop", keys::RETRY, Some(&b[..8]));
     wait_for("another try", || {
         let status = world.app("shop")["status"].clone();
         let is_tried = status["rollback"]["trial"]["revision"] == b;
         status["handled"]["retry"] == b[..8] && is_tried && image(&world) == "nginx:2"
     });
+    timeout("5s");
     rolled_back(&world, &a);
     // The same annotation asks once.
     world.wait_polls(5.0);
@@ -279,7 +299,9 @@ fn what_the_revision_did_not_change_is_not_its_doing() {
         "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
     world.patch("Pod", &world.work, &format!("{name}/status"), &status);
     world.refresh("shop");
-    wait_for("the third revision", || world.value("other") == "3");
+    wait_for("the third revision", || {
+        world.app("shop")["status"]["sync"]["revision"] == c
+    });
     world.wait_polls(3.0);
     assert_eq!(world.app("shop")["status"]["sync"]["revision"], c);
     assert_eq!(world.value("other"), "3");
@@ -292,6 +314,7 @@ fn a_failed_hook_takes_the_revision_back_unless_it_cannot_be_taken_back() {
     guarded(&world, &quick());
     let retry = json!({"syncPolicy": {"retry": {"limit": 0}}});
     world.change("shop", &retry);
+    world.refresh("shop");
     trusted(&world, &a);
     let smoke = "\
 apiVersion: batch/v1
@@ -364,10 +387,12 @@ spec:
 fn updates_are_suspended_until_a_time() {
     let world = World::new("suspend-until");
     world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
-    let end = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(6);
-    let until = format!("{end:.0}");
+    let in_seconds = |s| jiff::Timestamp::now() + jiff::SignedDuration::from_secs(s);
+    let until = format!("{:.0}", in_seconds(3600));
     world.annotate("shop", keys::SUSPEND_UNTIL, Some(&until));
     world.annotate("shop", keys::SUSPEND, Some("release freeze"));
+    // Nothing is committed before the agent knows.
+    world.refresh("shop");
     let b = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
     world.poke("shop");
     let told = world.failed("shop", "UpdatesSuspended");
@@ -376,6 +401,8 @@ fn updates_are_suspended_until_a_time() {
         "{told}"
     );
     assert_eq!(world.value("a"), "1");
+    let end = in_seconds(4);
+    world.annotate("shop", keys::SUSPEND_UNTIL, Some(&format!("{end:.0}")));
     world.synced("shop", &b);
     assert!(jiff::Timestamp::now().as_second() >= end.as_second());
 }

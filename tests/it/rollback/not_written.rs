@@ -47,10 +47,14 @@ fn an_outage_that_going_back_does_not_end_is_nobodys_commit() {
         };
         let pod = pods.iter().find(named).unwrap();
         let pod = pod["metadata"]["name"].as_str().unwrap().to_owned();
-        let b = world.commit(&[("shop/web.yaml", &crashing("nginx:2", "no route"))]);
         let status = json!({"status": {"conditions": [{"type": "Ready", "status": "False",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
         world.patch("Pod", &world.work, &format!("{pod}/status"), &status);
+        // Seen before the commit comes, or going back might help before that.
+        wait_for("the outage", || {
+            world.app("shop")["status"]["health"]["status"] != "Healthy"
+        });
+        let b = world.commit(&[("shop/web.yaml", &crashing("nginx:2", "no route"))]);
         world.poke("shop");
         wait("the way back", || {
             let status = world.app("shop")["status"].clone();

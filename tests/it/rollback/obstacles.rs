@@ -1,13 +1,10 @@
 //! What is in the way of going back: a restart, Git that is down, data, the API server, an outage.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use towline::inventory::last_good::decode_index;
 use towline::object::keys;
 use towline_testcluster::Fault;
 
-use super::{crashing, guarded, image, quick, rolled_back, trusted};
+use super::{crashing, guarded, image, known, quick, rolled_back, trusted};
 use crate::world::manifests::{config_map, deployment};
 use crate::world::{World, wait, wait_for};
 
@@ -25,23 +22,16 @@ fn settled(name: &str, more: &[(&str, &str)]) -> (World<'static>, String) {
     (world, good)
 }
 
-/// Waits until the good revision is stored, so that a successor knows it.
-fn known(world: &World<'_>) {
-    wait_for("last-good to be stored", || {
-        let secrets = world.list("Secret", &world.ns);
-        secrets.iter().any(|secret| {
-            let data = secret["data"]["objects"].as_str().unwrap_or_default();
-            let index = decode_index(&STANDARD.decode(data).unwrap_or_default());
-            index.is_ok_and(|index| index.good.is_some())
-        })
-    });
-}
-
 #[test]
 fn an_agent_that_starts_in_the_middle_goes_back_without_git() {
     let (mut world, good) = settled("rollback-restart", &[]);
     known(&world);
-    world.change("shop", &json!({"rollback": {"grace": "8s"}}));
+    let grace = |world: &World<'_>, text: &str| {
+        world.change("shop", &json!({"rollback": {"grace": text}}));
+    };
+    // It goes back when the test says so.
+    grace(&world, "1h");
+    world.refresh("shop");
     world.commit(&[
         ("shop/web.yaml", &crashing("nginx:2", "boom")),
         ("shop/added.yaml", &config_map("added", "1")),
@@ -61,6 +51,7 @@ fn an_agent_that_starts_in_the_middle_goes_back_without_git() {
         world.agent().leads() && world.agent().polls() > 0.0
     });
     world.git.set_fault(Fault::Disconnect);
+    grace(&world, "1s");
     wait(&format!("the way back to {good}"), || {
         let status = world.app("shop")["status"].clone();
         let is_back = image(&world) == "nginx:1" && world.live("ConfigMap", "added").is_none();

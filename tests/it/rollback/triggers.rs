@@ -90,6 +90,7 @@ fn on_trial(world: &World<'_>, rollback: &Value) -> (String, String) {
     guarded(world, &quick());
     trusted(world, &a);
     world.change("shop", &json!({"rollback": rollback}));
+    world.refresh("shop");
     let b = world.commit(&[("shop/web.yaml", &deployment("web", Some(1), "nginx:2"))]);
     world.poke("shop");
     wait_for("the trial", || is_on_trial(world, &b));

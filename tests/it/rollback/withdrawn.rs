@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use towline::object::keys;
 use towline_testcluster::Fault;
 
-use super::{crashing, image, quick, rolled_back, trusted};
+use super::{crashing, image, known, quick, rolled_back, trusted};
 use crate::world::manifests::deployment;
 use crate::world::{World, logs, wait_for};
 
@@ -16,14 +16,19 @@ fn in_the_middle(world: &World<'_>) -> String {
     app["spec"]["source"]["interval"] = "1h".into();
     app["spec"]["rollback"] = quick();
     app["spec"]["rollback"]["writeBack"] = "Branch".into();
+    // It goes back when the test says so.
+    app["spec"]["rollback"]["grace"] = "1h".into();
     let a = world.commit(&[("shop/web.yaml", &deployment("web", Some(1), "nginx:1"))]);
     world.create(&app);
     trusted(world, &a);
+    known(world);
     let b = world.commit(&[("shop/web.yaml", &crashing("nginx:2", "boom"))]);
-    world.poke("shop");
+    // The poll has ended, and no other one begins.
+    world.refresh("shop");
     wait_for("the bad revision to be there", || image(world) == "nginx:2");
     let before = world.git.counters().requests;
     world.git.set_fault(Fault::Hang);
+    world.change("shop", &json!({"rollback": {"grace": "1s"}}));
     rolled_back(world, &a);
     wait_for("the write-back to ask the server", || {
         world.git.counters().requests > before
@@ -74,10 +79,15 @@ fn a_retry_takes_back_what_is_on_its_way() {
 fn an_agent_that_lost_the_lease_pushes_nothing_and_makes_up_for_it_when_it_has_it_again() {
     let world = World::new("withdrawn-lease");
     let b = in_the_middle(&world);
-    let lease = json!({"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 15,
-        "renewTime": format!("{:.6}", jiff::Timestamp::now())}});
-    world.patch("Lease", &world.ns, "towline", &lease);
+    let renew = || {
+        let lease = json!({"spec": {"holderIdentity": "somebody", "leaseDurationSeconds": 15,
+            "renewTime": format!("{:.6}", jiff::Timestamp::now())}});
+        world.patch("Lease", &world.ns, "towline", &lease);
+    };
+    renew();
     wait_for("the agent to stop acting", || !world.agent().leads());
+    // The agent does not come back while it is looked at.
+    renew();
     is_withdrawn(&world, &b);
     // Nobody renews it.
     let branch = format!("refs/heads/towline/revert-{}", &b[..8]);

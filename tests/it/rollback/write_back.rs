@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use towline::object::keys;
 use towline_testcluster::{Auth, GitServer};
 
-use super::{crashing, guarded, image, quick, rolled_back, trusted};
+use super::{crashing, guarded, image, known, quick, rolled_back, trusted};
 use crate::world::manifests::{config_map, deployment};
 use crate::world::{World, condition, wait, wait_for};
 
@@ -142,8 +142,13 @@ fn the_revert_is_on_the_branch_and_lifts_the_quarantine() {
     let (a, b) = story(&world);
     let r = written(&world, "main");
     is_the_way_back(&world, &a, &b, &r);
-    let status = world.app("shop")["status"].clone();
-    let mut told = status["rollback"]["writtenBack"].clone();
+    // A poll may find the commit before the push that brought it has its answer.
+    let mut told = wait("what is written back to be told", || {
+        let status = world.app("shop")["status"].clone();
+        let told = status["rollback"]["writtenBack"].clone();
+        let is_told = !told.is_null();
+        is_told.then_some(told).ok_or(status.to_string())
+    });
     assert!(told["quarantined"].take().is_string(), "{told}");
     let expected = json!({"commit": r, "branch": "main", "reverts": b, "quarantined": null});
     assert_eq!(told, expected);
@@ -200,6 +205,7 @@ fn a_branch_of_its_own_waits_for_people() {
     // It is written once: no poll, restart or other commit writes it again.
     let unrelated = world.commit(&[("README.md", "unrelated")]);
     world.refresh("shop");
+    known(&world);
     world.kill_agent();
     world.start();
     world.refresh("shop");
@@ -336,8 +342,14 @@ fn a_push_that_is_refused_stops_nothing_and_is_made_up_for_after_a_restart() {
         ("shop/kept.yaml", &config_map("kept", "1")),
     ]);
     trusted(&world, &a);
+    // Before the commit, which may be taken back at once: what is not of towline is let in.
+    let hook = hook(
+        &world,
+        "read old new name\n\
+         test \"$(git log -1 --format=%an $new)\" = towline || exit 0\n\
+         echo 'main is frozen until Monday' >&2; exit 1",
+    );
     let b = world.commit(&[("shop/web.yaml", &crashing("nginx:2", "boom"))]);
-    let hook = hook(&world, "echo 'main is frozen until Monday' >&2; exit 1");
     world.poke("shop");
     rolled_back(&world, &a);
     let told = wait("the refusal", || {
@@ -353,14 +365,14 @@ fn a_push_that_is_refused_stops_nothing_and_is_made_up_for_after_a_restart() {
         told.contains("main is frozen until Monday") && told.contains("`main`"),
         "{told}"
     );
-    let events = world.events("shop");
-    assert!(events.iter().any(|(reason, _)| reason == "PushRefused"));
+    world.wait_event("shop", "PushRefused");
     // What is there is healed.
     let drift = json!({"data": {"value": "drift"}});
     world.patch("ConfigMap", &world.work, "kept", &drift);
     wait_for("the drift to be undone", || world.value("kept") == "1");
     assert_eq!(git(&world, &["rev-parse", "main"]), b);
     // An agent that starts anew knows what is left to do.
+    known(&world);
     world.kill_agent();
     std::fs::remove_file(hook).unwrap();
     world.start();
@@ -414,6 +426,7 @@ fn a_pinned_source_has_no_branch_to_write_to() {
     wait_for("the scale to be undone", || {
         world.live("Deployment", "web").unwrap()["spec"]["replicas"] == 1
     });
+    world.wait_event("shop", "SourcePinned");
     world.wait_polls(6.0);
     let events = world.events("shop");
     let count = events.iter().filter(|(reason, _)| reason == "SourcePinned");
