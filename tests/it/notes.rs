@@ -305,6 +305,7 @@ fn a_repository_that_may_only_be_read_stops_nothing_and_says_what_to_do() {
             .map_or(0, Vec::len)
     };
     wait_for("all of it to wait", || pending(&world) == 4);
+    world.wait_event("shop", "PushDenied");
     let events = world.events("shop");
     let count = events.iter().filter(|(reason, _)| reason == "PushDenied");
     assert_eq!(count.count(), 1, "{events:?}");
@@ -331,6 +332,8 @@ fn who_does_not_want_it_any_more_is_told_nothing() {
         let app = world.app("shop");
         condition(&app, "NotesNotWritten") == Value::Null && app["status"]["audit"].is_null()
     });
+    // What was on its way has ended.
+    world.wait_polls(3.0);
     // Nothing is tried again, although it would be let in now, and nobody wakes up for it.
     world.repo.config("http.receivepack", "true").unwrap();
     // Longer than the wait before that retry was.
@@ -409,7 +412,9 @@ fn an_agent_that_is_killed_before_it_hears_of_its_push_adds_no_line_twice() {
     );
     let a = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);
     world.create(&recorded(&world, "shop", "shop"));
-    wait_for("the first push", || !records(&world, &a).is_empty());
+    let opened = world.repo.bare().join("opened");
+    wait_for("the hook of the first push", || opened.exists());
+    assert!(!records(&world, &a).is_empty());
     world.kill_agent();
     std::fs::remove_file(hook).unwrap();
     std::fs::write(&gate, "").unwrap();
