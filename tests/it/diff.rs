@@ -34,6 +34,8 @@ fn world(name: &str) -> (World<'static>, String, String) {
         ],
     );
     world.annotate("shop", keys::SUSPEND, Some("the test"));
+    // Nothing is committed before the agent knows.
+    world.refresh("shop");
     world.kubectl(&["create", "configmap", "there", "--from-literal=value=0"]);
     world.repo.remove("app/left.yaml").unwrap();
     let next = world.commit(&[

@@ -177,6 +177,8 @@ fn what_is_held_suspended_or_hangs_comes_with_the_command_that_helps() {
         "stocktaking",
     ];
     assert_eq!(towline(world.plane, &suspend).0, 0);
+    // Nothing is committed before the agent knows.
+    world.refresh("shop");
     world.commit(&[("shop/c9.yaml", &config_map("c9", "2"))]);
     world.poke("shop");
     let out = told(

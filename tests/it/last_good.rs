@@ -268,6 +268,8 @@ fn after_a_restart_a_held_commit_costs_no_healing() {
 fn after_a_restart_a_suspended_application_is_healed_to_what_was_accepted() {
     let (mut world, _) = settled("last-good-suspend");
     world.annotate("shop", keys::SUSPEND, Some("stocktaking"));
+    // Nothing is committed before the agent knows.
+    world.refresh("shop");
     let newer = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
     world.refresh("shop");
     world.failed("shop", "UpdatesSuspended");
@@ -419,6 +421,9 @@ fn nothing_is_stored_again_that_did_not_change() {
         stored(&world)
             .get("c7")
             .is_some_and(|value| value == "small")
+    });
+    wait_for("the chunk before to go", || {
+        versions(&world).len() == before.len()
     });
     world.assert_quiet();
     let after = versions(&world);
