@@ -13,6 +13,9 @@ use crate::world::{World, wait, wait_for};
 const AT_ONCE: usize = 4;
 /// How often a write of one name is another situation: the first, and one in the middle of others.
 const NUMBERS: [usize; 2] = [1, 3];
+/// What is only written in a life that takes long enough: a Lease is renewed every other second, and
+/// what is enforced is stored again after five seconds at the earliest.
+const TIMED: [&str; 2] = ["replace Lease", "replace Secret/towline-last-good"];
 
 /// A hook before the sync, whose Job ends at once.
 const HOOK: &str = "\
@@ -197,7 +200,9 @@ fn an_agent_that_dies_at_any_write_is_followed_by_one_that_finishes() {
     let missed = missed.into_inner().unwrap();
     assert!(missed.len() * 5 < total, "not reached: {missed:?}");
     assert!(
-        missed.iter().all(|point| point.number > 1),
+        missed
+            .iter()
+            .all(|point| point.number > 1 || TIMED.contains(&point.name.as_str())),
         "not reached: {missed:?}"
     );
 }
