@@ -358,7 +358,7 @@ fn a_slow_hook_keeps_no_poll_waiting() {
     hook(
         &repo,
         "pre-receive",
-        "touch began; for i in $(seq 100); do test -e go && exit 0; sleep 0.1; done",
+        "touch began; for i in $(seq 600); do test -e go && exit 0; sleep 0.1; done",
     );
     let pushing = std::thread::spawn({
         let repository = repository.clone();

@@ -210,7 +210,7 @@ fn a_kill_in_the_middle_of_a_fetch_does_no_harm() {
             .stdout(Stdio::null())
             .spawn()
             .expect("a second process");
-        towline_testcluster::wait_until("the fetch", std::time::Duration::from_secs(20), || {
+        towline_testcluster::wait_until("the fetch", std::time::Duration::from_secs(60), || {
             if *stuck.lock().expect("no panic") >= count {
                 Ok(())
             } else {
