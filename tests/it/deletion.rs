@@ -151,6 +151,10 @@ fn an_agent_waits_for_its_crd_and_leaves_everything_when_that_goes() {
     assert_eq!(world.agent().get("/healthz").0, 200);
 
     install_crd(&plane);
+    // The API server may take the new CRD for the old one, which takes no objects, for a moment.
+    wait_for("an Application to be taken", || {
+        world.try_create(&app, "&dryRun=All").0 < 300
+    });
     world.create(&app);
     let commit = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
     world.synced("shop", &commit);

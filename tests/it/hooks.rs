@@ -46,11 +46,13 @@ fn held(manifest: &str) -> String {
     manifest.replace("    spec:\n      restartPolicy", template)
 }
 
-/// Ends the only pod of a Job: with `Succeeded` or `Failed`.
+/// Ends the pod of a Job: with `Succeeded` or `Failed`.
 fn end(world: &World<'_>, job: &str, phase: &str) {
     let pod = wait(&format!("the pod of {job}"), || {
+        // The pod of an earlier Job of this name may still be there.
+        let owner = uid(world, job);
         let pods = world.list("Pod", &world.work);
-        let of_job = |pod: &&Value| pod["metadata"]["labels"]["job-name"] == job;
+        let of_job = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["uid"] == owner.as_str();
         let pod = pods.iter().find(of_job).cloned();
         pod.filter(|pod| pod["spec"]["nodeName"].is_string())
             .ok_or_else(|| "it is not scheduled yet".into())
@@ -128,6 +130,8 @@ fn phases_come_in_order_and_only_a_new_revision_runs_hooks_again() {
     world.patch("ConfigMap", &world.work, "a", &drift);
     wait_for("the content of Git", || world.value("a") == "1");
     world.delete("Job", &world.work, "migrate");
+    // Its pods are orphaned before it goes; until then the next run would have to delete it.
+    wait_for("the Job to go", || world.live("Job", "migrate").is_none());
     let commit = world.commit(&[("README.md", "Nothing to deploy")]);
     world.synced("shop", &commit);
     world.stop_agent();

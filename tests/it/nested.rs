@@ -103,6 +103,8 @@ fn a_child_that_a_person_suspended_survives_its_parent() {
     world.synced("root", &commit);
     world.wait_condition("one", "Ready", "True", "Ready");
     world.annotate("one", keys::SUSPEND, Some("incident"));
+    // Git may be heard of sooner than the API server.
+    world.refresh("one");
     // The parent heals the child, and applies it anew.
     world.change("one", &serde_json::json!({"source": {"path": "other"}}));
     wait_for("the path of Git", || {

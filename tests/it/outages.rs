@@ -84,8 +84,10 @@ fn a_broken_aggregated_api_prunes_nothing_and_stops_no_other_kind() {
         "nothing is known of the Thing"
     );
     assert_eq!(world.value("b"), "1");
-    let app = world.app("shop");
-    assert_eq!(condition(&app, "Ready")["status"], "False", "{app}");
+    // The status is written after the objects.
+    wait_for("it to be told", || {
+        condition(&world.app("shop"), "Ready")["status"] == "False"
+    });
     assert_eq!(world.deletes(mark), [""; 0]);
 
     // Mended, nobody tells the agent of it: it looks itself, and ends what it had begun. The API

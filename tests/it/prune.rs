@@ -166,6 +166,8 @@ fn an_application_may_say_how_many_deletions_are_too_many() {
     let world = World::new("prune-limit");
     deploy_many(&world, 3);
     world.change("shop", &json!({"prune": {"limit": 0}}));
+    // Git may be heard of sooner than the API server.
+    world.refresh("shop");
     let commit = world.remove(&["shop/c0.yaml"]);
     world.refresh("shop");
     world.failed("shop", "PruneOverLimit");

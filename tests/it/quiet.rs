@@ -4,6 +4,8 @@ use crate::world::manifests::{config_map, deployment, service};
 use crate::world::{World, describe, wait_for};
 
 const POLLS: u32 = 100;
+/// How often a hundred of them are tried.
+const ATTEMPTS: u32 = 3;
 
 #[test]
 fn a_hundred_polls_without_a_change_ask_the_api_server_nothing() {
@@ -41,17 +43,23 @@ fn a_hundred_polls_without_a_change_ask_the_api_server_nothing() {
         assert!(number < 100, "the agent does not come to rest");
         before = world.plane.audit_mark();
     }
-    let status = world.app("shop")["status"].clone();
-    let mark = world.plane.audit_mark();
-    (0..POLLS).for_each(poll);
-    let asked: Vec<String> = world
-        .requests(mark)
-        .iter()
-        .filter(|event| event.verb != "watch")
-        .map(describe)
-        .collect();
-    assert_eq!(asked, [""; 0]);
-    assert_eq!(world.app("shop")["status"], status);
+    // So is what was to be written or stored later; what polls cause does not end.
+    for attempt in 1.. {
+        let mark = world.plane.audit_mark();
+        let status = world.app("shop")["status"].clone();
+        (0..POLLS).for_each(poll);
+        let asked: Vec<String> = world
+            .requests(mark)
+            .iter()
+            .filter(|event| event.verb != "watch")
+            .map(describe)
+            .collect();
+        if asked.is_empty() {
+            assert_eq!(world.app("shop")["status"], status);
+            break;
+        }
+        assert!(attempt < ATTEMPTS, "{asked:?}");
+    }
 }
 
 #[test]

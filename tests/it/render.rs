@@ -156,7 +156,7 @@ fn every_field_of_the_fixtures_leads_to_a_line_that_is_there() {
 /// Where the time goes must not depend on the square of the number of objects.
 #[test]
 fn twice_the_objects_take_about_twice_the_time() {
-    let time = |count: usize| {
+    let tree = |count: usize| {
         let service = |i| {
             format!("apiVersion: v1\nkind: Service\nmetadata: {{name: svc-{i}}}\nspec: {{}}\n---\n")
         };
@@ -166,16 +166,20 @@ fn twice_the_objects_take_about_twice_the_time() {
             ("kustomization.yaml", kustomization),
             ("all.yaml", services.as_str()),
         ];
-        let tree = Tree::from_memory(files);
-        let run = || {
-            let start = std::time::Instant::now();
-            let rendered = render(&tree, "", &Options::default()).expect("a good repository");
-            assert_eq!(rendered.objects.len(), count);
-            start.elapsed()
-        };
-        (0..3).map(|_| run()).min().expect("three runs")
+        Tree::from_memory(files)
     };
-    let (small, large) = (time(1_000), time(8_000));
+    let time = |tree: &Tree, count: usize| {
+        let start = std::time::Instant::now();
+        let rendered = render(tree, "", &Options::default()).expect("a good repository");
+        assert_eq!(rendered.objects.len(), count);
+        start.elapsed()
+    };
+    let (few, many) = (tree(1_000), tree(8_000));
+    // By turns, so that whatever else the machine does slows down both.
+    let times = (0..5).map(|_| (time(&few, 1_000), time(&many, 8_000)));
+    let (small, large) = times
+        .reduce(|best, next| (best.0.min(next.0), best.1.min(next.1)))
+        .expect("five runs");
     // 8 times as many; the rest is room for a busy machine, and far below 64
     assert!(
         large < small * 24,

@@ -7,10 +7,11 @@ use towline::agent::{Options, Timing};
 use crate::world::manifests::config_map;
 use crate::world::{Agent, World, wait_for};
 
-/// Long enough that giving the Lease back is told from letting it expire.
+/// Long enough that giving the Lease back is told from letting it expire, and that a machine which
+/// stands still for a moment costs no agent its Lease.
 const TIMING: Timing = Timing {
-    duration: Duration::from_secs(5),
-    renew_deadline: Duration::from_secs(4),
+    duration: Duration::from_secs(15),
+    renew_deadline: Duration::from_secs(12),
     retry: Duration::from_millis(300),
 };
 
@@ -43,7 +44,9 @@ fn holder(world: &World<'_>) -> String {
 fn a_second_agent_waits_and_takes_over_when_the_first_dies() {
     let mut world = two("leases");
     world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
-    assert_eq!(world.agents[1].get("/readyz").0, 200, "who waits is ready");
+    wait_for("who waits to be ready", || {
+        world.agents[1].get("/readyz").0 == 200
+    });
     assert!(!world.agents[1].leads());
     assert_eq!(world.agents[1].polls(), 0.0, "who waits does nothing");
     assert_eq!(holder(&world), "first");
@@ -62,6 +65,7 @@ fn an_agent_that_is_stopped_gives_the_lease_back() {
     let lead = |agents: &[Agent]| agents.iter().filter(|agent| agent.leads()).count();
     assert_eq!(lead(&world.agents), 1);
     world.stop_agent();
+    assert_ne!(holder(&world), "first", "it is given back at the end");
     let stopped = Instant::now();
     wait_for("the second to lead", || world.agents[0].leads());
     assert!(

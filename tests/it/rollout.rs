@@ -240,6 +240,8 @@ fn suspend_freezes_updates_and_drift_is_still_undone() {
     let world = World::new("suspend");
     let first = world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
     world.annotate("shop", keys::SUSPEND, Some("stocktaking"));
+    // Git may be heard of sooner than the API server.
+    world.refresh("shop");
     let second = world.commit(&[("shop/a.yaml", &config_map("a", "2"))]);
     world.refresh("shop");
     let message = world.failed("shop", "UpdatesSuspended");

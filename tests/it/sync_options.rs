@@ -157,6 +157,8 @@ fn the_propagation_policy_decides_about_dependants() {
         "shop",
         &json!({"syncPolicy": {"syncOptions": ["PrunePropagationPolicy=orphan"]}}),
     );
+    // Git may be heard of sooner than the API server.
+    world.refresh("shop");
     let commit = world.remove(&["shop/web.yaml"]);
     world.synced("shop", &commit);
     assert!(world.live("Deployment", "web").is_none());

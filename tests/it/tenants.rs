@@ -178,12 +178,16 @@ fn an_account_that_may_not_see_pods_still_has_the_health_of_its_workloads() {
     let asked = of_pods();
     assert_eq!(asked.len(), 1, "{asked:?}");
     assert_eq!(asked[0].impersonated, account);
-    let notes = logs()
-        .lines()
-        .filter(|line| line.contains("pods may not be watched") && line.contains(&account))
-        .count();
-    assert_eq!(notes, 1);
-    assert!(world.agent().metric("towline_pod_watches") == 0.0);
+    let notes = || {
+        let is_it =
+            |line: &&str| line.contains("pods may not be watched") && line.contains(&account);
+        logs().lines().filter(is_it).count()
+    };
+    // Said, and closed, after the answer.
+    wait_for("the end of the watch", || {
+        notes() > 0 && world.agent().metric("towline_pod_watches") == 0.0
+    });
+    assert_eq!(notes(), 1);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use crate::explain;
 use crate::world::manifests::{annotated, config_map};
 use crate::world::{World, condition, wait, wait_for};
 use towline::object::keys;
+use towline_testcluster::AuditMark;
 
 /// The same Job, which goes so many seconds after its end.
 fn expiring(manifest: &str, seconds: u32) -> String {
@@ -19,6 +20,15 @@ fn migrate(seconds: u32) -> String {
 
 fn gone(world: &World<'_>, name: &str) {
     wait_for("the end of the Job", || world.live("Job", name).is_none());
+}
+
+/// Waits until the agent hears of Jobs: an end that comes before is one that nobody saw.
+fn heard(world: &World<'_>, mark: AuditMark) {
+    wait_for("the watch of Jobs", || {
+        let requests = world.requests(mark);
+        let mut of_jobs = requests.iter().filter(|event| event.resource == "jobs");
+        of_jobs.any(|event| event.verb == "watch" && event.code < 300)
+    });
 }
 
 #[test]
@@ -58,6 +68,7 @@ fn a_job_that_failed_and_is_gone_does_not_run_again_and_holds_what_comes_after_i
         ("shop/late.yaml", &late),
     ]);
     world.create(&world.application("shop", "shop"));
+    heard(&world, mark);
     end(&world, "migrate", "Failed");
     gone(&world, "migrate");
     let told = |world: &World<'_>| {

@@ -186,6 +186,10 @@ fn a_pre_sync_hook_of_a_kind_that_nobody_serves_applies_nothing_and_says_so() {
     world.patch("ConfigMap", &world.work, "a", &drift);
     wait_for("the accepted content", || world.value("a") == "1");
     assert_eq!(world.value("old"), "1");
+    // What a write did is seen before it stands in the audit log.
+    wait_for("the heal in the audit log", || {
+        !world.object_writes(mark).is_empty()
+    });
     assert_eq!(world.object_writes(mark), ["patch configmaps/a"]);
     let commit = world.remove(&["shop/other.yaml"]);
     world.plane.apply(&widget_crd(group)).unwrap();
