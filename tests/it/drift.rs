@@ -63,7 +63,7 @@ fn healed_after(world: &World<'_>, mark: AuditMark, resource: &str) -> Duration 
 /// Checks that drift was undone that fast: most times, as any one may be that of a stalled machine.
 fn assert_prompt(mut times: Vec<Duration>) {
     times.sort();
-    println!("drift was undone after {times:?} (promised: {PROMISED:?})");
+    eprintln!("drift was undone after {times:?} (promised: {PROMISED:?})");
     assert!(times[times.len() / 2] < ASSERTED, "{times:?}");
     assert!(times.iter().all(|time| *time < STALLED), "{times:?}");
 }
