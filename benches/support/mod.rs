@@ -113,7 +113,8 @@ impl World {
     ) -> anyhow::Result<Self> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let dir = tempfile::tempdir()?;
-        let plane = ControlPlane::builder().start()?;
+        // Enough for the pods of several rounds of 2,000 Deployments: a node takes 1,000.
+        let plane = ControlPlane::builder().nodes(10).start()?;
         plane.wait_nodes()?;
         let server = GitServer::start_http(dir.path())?;
         let repo = GitRepo::init(dir.path().join("config.git"))?;

@@ -463,10 +463,12 @@ impl Application {
         }
         self.schedule_retry(policy);
         self.schedule_rechecks();
-        let urgent = self.summary != Summary::default();
-        self.publish(request, urgent).await;
+        let wrote = self.summary != Summary::default();
+        // Who asked for something waits for the echo.
+        let is_awaited = self.handled != self.published.handled;
+        self.publish(request, wrote || is_awaited).await;
         self.tell_heals(request).await;
-        if urgent
+        if wrote
             && self
                 .inventory
                 .as_ref()

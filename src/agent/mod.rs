@@ -28,6 +28,7 @@ mod notebook;
 mod notes;
 mod notices;
 mod outcome;
+mod pace;
 mod pods;
 mod preflight;
 mod publish;
@@ -76,6 +77,7 @@ use elsewhere::Elsewhere;
 use farewell::Farewell;
 use lease::Elector;
 use metrics::Metrics;
+use pace::Pace;
 use pods::PodPlaces;
 use publish::{Events, applications};
 use request::Request;
@@ -136,6 +138,7 @@ struct Shared {
     pods: Arc<PodPlaces>,
     elsewhere: Elsewhere,
     events: Events,
+    pace: Pace,
     metrics: Arc<Metrics>,
     breaker: Mutex<Breaker>,
 }
@@ -245,6 +248,7 @@ fn act(cluster: Arc<dyn Cluster>, options: Options, cache: Cache, metrics: Arc<M
         pods: Arc::new(PodPlaces::new(Arc::clone(&metrics))),
         elsewhere: Elsewhere::default(),
         events: Events::new(options.identity.as_str()),
+        pace: Pace::default(),
         board: Board::new(options.namespace.as_str()),
         kinds: Kinds::default(),
         metrics,

@@ -159,13 +159,7 @@ impl Application {
             self.timers.publish = None;
             return;
         }
-        let too_soon = self
-            .published_at
-            .is_some_and(|at| at.elapsed() < STATUS_SPACING);
-        if too_soon && !urgent {
-            self.timers
-                .publish
-                .get_or_insert_with(|| Instant::now() + STATUS_SPACING);
+        if !urgent && !self.has_its_turn() {
             return;
         }
         let cluster = &*self.shared.cluster;
@@ -197,6 +191,26 @@ impl Application {
         self.summary = Summary::default();
         self.published = status;
         self.published_at = Some(Instant::now());
+    }
+}
+
+impl Application {
+    /// Whether a status that nobody waits for may be written now; its turn comes if not.
+    fn has_its_turn(&mut self) -> bool {
+        if self.timers.publish.is_some() {
+            return false;
+        }
+        let now = Instant::now();
+        let too_soon = |at: Instant| now.duration_since(at) < STATUS_SPACING;
+        let wait = match self.published_at {
+            Some(at) if too_soon(at) => STATUS_SPACING,
+            _ => self.shared.pace.turn(now),
+        };
+        if wait.is_zero() {
+            return true;
+        }
+        self.timers.publish = Some(now + wait);
+        false
     }
 }
 
