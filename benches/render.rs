@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use towline::yaml::{Duplicates, Resolver, SEPARATOR, emit, read_documents, resolve};
+use towline::yaml::{Duplicates, Resolver, SEPARATOR, emit_view, read_documents, resolve_view};
 
 /// That of the `towline` binary, so that the floor has it as well.
 #[global_allocator]
@@ -179,8 +179,8 @@ fn floor(dir: &Path) -> anyhow::Result<()> {
     let mut text = String::new();
     for file in files(dir)? {
         for document in read_documents(&fs::read(&file)?)? {
-            let value = resolve(&document, Resolver::Kustomize, Duplicates::Error)?;
-            emit(&value, &mut text);
+            let view = resolve_view(&document, Resolver::Kustomize, Duplicates::Error)?;
+            emit_view(&view, &mut text);
             text.push_str(SEPARATOR);
         }
     }

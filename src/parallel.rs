@@ -40,6 +40,52 @@ pub(crate) fn map<T: Send, R: Send>(
             }
         }
     };
+    with_helpers(helpers, &run);
+    done.into_iter().flatten().collect()
+}
+
+/// Calls `work` with one portion of `items` after the other, each of up to `portion` things, by up
+/// to `threads` threads: this one, and others that have ended when it returns.
+///
+/// # Errors
+/// That of the first portion that has one, whoever met it. Portions behind it may be left out.
+pub(crate) fn try_each<T: Send, E: Send>(
+    items: &mut [T],
+    portion: usize,
+    threads: usize,
+    work: impl Fn(&mut [T]) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    let portions = items.chunks_mut(portion.max(1));
+    let helpers = portions.len().min(threads).saturating_sub(1);
+    if helpers == 0 {
+        return portions.into_iter().try_for_each(work);
+    }
+    let waiting = Mutex::new(portions.enumerate());
+    let failed = Mutex::new(None);
+    let lock = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = || {
+        // Portions are taken in order: those in front of one that failed are all begun.
+        while lock().is_none() {
+            let next = waiting
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next();
+            let Some((place, portion)) = next else { break };
+            if let Err(error) = work(portion) {
+                let mut failed = lock();
+                if failed.as_ref().is_none_or(|(first, _)| place < *first) {
+                    *failed = Some((place, error));
+                }
+            }
+        }
+    };
+    with_helpers(helpers, &run);
+    let failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
+    failed.map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Runs `run` here and in so many other threads, until all have ended.
+fn with_helpers(helpers: usize, run: &(impl Fn() + Sync)) {
     thread::scope(|scope| {
         for _ in 0..helpers {
             // Where the system gives no thread, the others do its part.
@@ -47,7 +93,6 @@ pub(crate) fn map<T: Send, R: Send>(
         }
         run();
     });
-    done.into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -65,6 +110,26 @@ mod tests {
                 let made = map((0..count).collect(), threads, |i: usize| i.to_string());
                 assert_eq!(made, expected, "{count} by {threads}");
             }
+        }
+    }
+
+    #[test]
+    fn the_first_portion_that_fails_is_told_whoever_met_it() {
+        for threads in [0, 1, 2, 5] {
+            let mut items: Vec<usize> = (0..100).collect();
+            let doubled = |portion: &mut [usize]| {
+                portion.iter_mut().for_each(|item| *item *= 2);
+                Ok::<(), usize>(())
+            };
+            try_each(&mut items, 7, threads, doubled).expect("nothing fails");
+            assert!(items.iter().enumerate().all(|(i, item)| *item == 2 * i));
+            let fails = |portion: &mut [usize]| match portion.iter().find(|i| **i >= 50) {
+                Some(item) => Err(*item),
+                None => Ok(()),
+            };
+            let failed = try_each(&mut items, 7, threads, fails);
+            assert_eq!(failed, Err(50), "{threads} threads");
+            assert_eq!(try_each(&mut [0; 0], 7, threads, fails), Ok(()));
         }
     }
 

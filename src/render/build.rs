@@ -8,16 +8,17 @@ use super::config::{FieldConfig, Layered};
 use super::context::Context;
 use super::error::{Error, Reason, Result};
 use super::files::Files;
+use super::finish::Finish;
 use super::generators::{self, absorb, add_hashes, generate};
 use super::kustomization::{FILE_NAMES, Kind, Kustomization};
 use super::load::{Budget, Loader, printed};
 use super::order::{Order, Ranks};
 use super::provenance::{self, Origin};
-use super::resource::{Past, Resource, set_metadata_map};
+use super::resource::{Past, Resource};
 use super::resources::Resources;
 use super::vars::Vars;
 use super::{
-    Options, Reorder, Source, Transformer, config_file, names, origin, plugins, transform,
+    Options, Reorder, Source, Transformer, config_file, each, names, origin, plugins, transform,
 };
 use crate::error::Diagnostic;
 use crate::tree::{EntryKind, Tree};
@@ -31,6 +32,19 @@ pub(super) struct Accumulated {
     pub vars: Vars,
 }
 
+/// What comes of a build.
+#[derive(Debug)]
+pub(super) struct Built {
+    /// The objects in their order, each of which is still to be finished.
+    pub resources: Vec<Resource>,
+    /// What is left to do.
+    pub finish: Finish,
+    /// What works and should be changed.
+    pub warnings: Vec<Diagnostic>,
+    /// The kustomization file that was built.
+    pub file: String,
+}
+
 /// Everything that the layers of one build share.
 #[derive(Debug)]
 pub(super) struct Build {
@@ -41,8 +55,6 @@ pub(super) struct Build {
     tracks_origin: bool,
     /// The kind of which somebody asks where each field was set.
     traces: Option<String>,
-    /// How many threads may work at it.
-    pub threads: usize,
 }
 
 /// One kustomization that is being accumulated.
@@ -82,11 +94,7 @@ impl Layer<'_> {
 ///
 /// # Errors
 /// On whatever `kustomize build` refuses, and on what towline refuses by name.
-pub(super) fn build(
-    tree: &Tree,
-    dir: &str,
-    options: &Options,
-) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+pub(super) fn build(tree: &Tree, dir: &str, options: &Options) -> Result<Built> {
     run(tree, dir, options, None)
 }
 
@@ -99,27 +107,21 @@ pub(super) fn build_tracing(
     dir: &str,
     options: &Options,
     kind: &str,
-) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+) -> Result<Built> {
     run(tree, dir, options, Some(kind))
 }
 
-fn run(
-    tree: &Tree,
-    dir: &str,
-    options: &Options,
-    traces: Option<&str>,
-) -> Result<(Vec<Resource>, Vec<Diagnostic>)> {
+fn run(tree: &Tree, dir: &str, options: &Options, traces: Option<&str>) -> Result<Built> {
     let budget = Budget::default();
     let loader = Loader::new(tree, dir, options.load_restrictor, &budget)?;
     let file = find(&loader)?;
     let builtin = Arc::new(FieldConfig::builtin());
     let build = Build {
-        context: Context::default(),
+        context: Context::new(options.threads),
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
         traces: traces.map(str::to_owned),
-        threads: options.threads,
     };
     let layer = Layer {
         file,
@@ -132,24 +134,12 @@ fn run(
     // What goes wrong here is nobody's in particular, so that of the kustomization that is built.
     conclude(&mut accumulated, &build, &layer, options)
         .map_err(|error| error.within(&layer.file.path))?;
-    let resources = &mut accumulated.resources;
-    provenance::annotate(
-        resources,
-        layer.file.asks_for("originAnnotations"),
-        layer.file.asks_for("transformerAnnotations"),
-    );
-    let managed = options.managed_by_label || layer.file.asks_for("managedByLabel");
-    for resource in resources.iter_mut() {
-        finish(resource, managed)?;
-    }
-    if let Some(kind) = traces {
-        origin::catch_up(resources, kind);
-        origin::observe(resources, &origin::of_build(&layer.file.path));
-    }
-    Ok((
-        accumulated.resources.into_vec(),
-        build.warnings.into_inner(),
-    ))
+    Ok(Built {
+        resources: accumulated.resources.into_vec(),
+        finish: Finish::new(&layer.file, options),
+        warnings: build.warnings.into_inner(),
+        file: layer.file.path,
+    })
 }
 
 /// What is done once, when all layers are accumulated.
@@ -160,8 +150,10 @@ fn conclude(
     options: &Options,
 ) -> Result<()> {
     let resources = &mut accumulated.resources;
-    add_hashes(resources)?;
-    names::fix_references(resources, &accumulated.config.get().name_references)?;
+    let threads = build.context.threads;
+    add_hashes(resources, threads)?;
+    let references = &accumulated.config.get().name_references;
+    names::fix_references(resources, references, threads)?;
     accumulated.vars.resolve(
         resources,
         &accumulated.config.get().var_references,
@@ -224,53 +216,6 @@ fn sort(resources: &mut Resources, layer: &Layer<'_>, options: &Options) -> Resu
         resources.sort(&ranks);
         resources.check_unique()?;
     }
-    Ok(())
-}
-
-/// Annotations of kustomize's bookkeeping, which never leave a build.
-const INTERNAL: &[&str] = &[
-    "internal.config.kubernetes.io/previousKinds",
-    "internal.config.kubernetes.io/previousNames",
-    "internal.config.kubernetes.io/prefixes",
-    "internal.config.kubernetes.io/suffixes",
-    "internal.config.kubernetes.io/previousNamespaces",
-    "internal.config.kubernetes.io/allowNameChange",
-    "internal.config.kubernetes.io/allowKindChange",
-    "internal.config.kubernetes.io/refBy",
-    "internal.config.kubernetes.io/generatorBehavior",
-    "internal.config.kubernetes.io/needsHashSuffix",
-    "internal.config.kubernetes.io/path",
-    "internal.config.kubernetes.io/index",
-    "internal.config.kubernetes.io/seqindent",
-    "internal.config.kubernetes.io/id",
-    "internal.config.kubernetes.io/annotations-migration-resource-id",
-    "config.kubernetes.io/path",
-    "config.kubernetes.io/index",
-    "config.k8s.io/id",
-    "config.kubernetes.io/id",
-    "internal.config.kubernetes.io/helm-generated",
-];
-
-/// Drops bookkeeping, and makes strings of all annotations.
-///
-/// # Errors
-/// Where transformers took its kind or name.
-fn finish(resource: &mut Resource, managed: bool) -> Result<()> {
-    resource
-        .check_named()
-        .map_err(|e| e.about(resource.id()).within(&resource.source.path))?;
-    if managed {
-        let mut labels = resource.metadata_map("labels");
-        labels.retain(|(key, _)| key != "app.kubernetes.io/managed-by");
-        labels.push((
-            "app.kubernetes.io/managed-by".into(),
-            "kustomize-v5.8.1".into(),
-        ));
-        set_metadata_map(&mut resource.object, "labels", labels);
-    }
-    let mut annotations = resource.metadata_map("annotations");
-    annotations.retain(|(key, _)| !INTERNAL.contains(&key.as_str()));
-    set_metadata_map(&mut resource.object, "annotations", annotations);
     Ok(())
 }
 
@@ -347,8 +292,8 @@ impl Build {
                 all.vars.absorb(child.vars).map_err(|e| at(e, path))?;
                 continue;
             }
-            let read = found.and_then(|found| files.read(layer, path, found.as_ref()));
-            if let Err(error) = read {
+            let added = found.and_then(|found| files.add(layer, path, found.as_ref()));
+            if let Err(error) = added {
                 files.append(self, layer, &mut all.resources, at)?;
                 return Err(at(error, path));
             }
@@ -425,13 +370,20 @@ impl Build {
 
     fn transformers(&self, layer: &Layer<'_>, all: &mut Accumulated) -> Result<()> {
         let steps = transform::of_kustomization(layer, all.config.get())?;
-        for step in steps {
+        let mut rest = steps.as_slice();
+        while let [step, others @ ..] = rest {
+            let together = self.run_together(layer, rest, &mut all.resources)?;
+            if together > 0 {
+                rest = &rest[together..];
+                continue;
+            }
+            rest = others;
             let at = |e| layer.place(e, step.field, step.index);
             self.run(step.transformer.as_ref(), &mut all.resources)
                 .map_err(at)?;
             if self.traces.is_some() {
                 origin::observe(&mut all.resources, &|leaf, before| {
-                    origin::of_step(layer, &step, leaf, before)
+                    origin::of_step(layer, step, leaf, before)
                 });
             }
             let told = self.context.take_warnings().into_iter();
@@ -456,11 +408,52 @@ impl Build {
         plugins::run_validators(self, layer, all)
     }
 
+    /// Runs the first of `steps` together, as many as change each object on its own, and says how
+    /// many those were: none where somebody asks what each step did.
+    ///
+    /// # Errors
+    /// That of a transformer.
+    fn run_together(
+        &self,
+        layer: &Layer<'_>,
+        steps: &[transform::Step],
+        resources: &mut Resources,
+    ) -> Result<usize> {
+        if self.traces.is_some() || self.tracks_origin {
+            return Ok(0);
+        }
+        let mut together = Vec::new();
+        for step in steps {
+            // What cannot begin is told when the steps in front of it have passed.
+            let Ok(Some(each)) = step.transformer.each(resources.len(), &self.context) else {
+                break;
+            };
+            let is_last = each.ends_unique();
+            together.push(each);
+            if is_last {
+                break;
+            }
+        }
+        if together.is_empty() {
+            return Ok(0);
+        }
+        each::run(&together, resources, &self.context).map_err(|failed| {
+            let step = &steps[failed.step];
+            layer.place(failed.error, step.field, step.index)
+        })?;
+        self.context.meter.look(resources.take_looks())?;
+        Ok(together.len())
+    }
+
     /// Runs one transformer, and counts its looks at objects, each with its former names.
     ///
     /// # Errors
     /// The transformer's, or past the limit.
     pub fn run(&self, transformer: &dyn Transformer, resources: &mut Resources) -> Result<()> {
+        if let Some(each) = transformer.each(resources.len(), &self.context)? {
+            each::run(&[each], resources, &self.context).map_err(|failed| failed.error)?;
+            return self.context.meter.look(resources.take_looks());
+        }
         let mut looks = 1;
         if !transformer.counts_its_looks() {
             looks += resources.looks();

@@ -14,7 +14,7 @@ use super::load::{printed, read_error};
 use super::meter::{Size, check_object, spend};
 use super::{Rendered, RenderedObject, Source};
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Duplicates, Mapping, Node, Resolver, read_documents, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, read_documents, resolve_view};
 
 /// Which files of a plain directory count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -190,8 +190,13 @@ impl Reader {
                 .on_line(line)
                 .within(path));
         }
-        let value = value(object, path)?;
-        check_object(&value).map_err(|e| e.on_line(line).within(path))?;
+        let value = {
+            let object = Node::Mapping(object);
+            let view = resolve_view(&object, Resolver::Kubectl, Duplicates::Error);
+            let view = view.map_err(|e| yaml_error(&e, path))?;
+            check_object(&view).map_err(|e| e.on_line(line).within(path))?;
+            view.into_value()
+        };
         let source = Source {
             path: path.to_owned(),
             line: (line > 0).then_some(line),
@@ -203,9 +208,4 @@ impl Reader {
         });
         Ok(())
     }
-}
-
-fn value(object: Mapping, path: &str) -> Result<serde_json::Value> {
-    resolve(&Node::Mapping(object), Resolver::Kubectl, Duplicates::Error)
-        .map_err(|e| yaml_error(&e, path))
 }

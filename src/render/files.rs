@@ -1,11 +1,12 @@
-//! The manifests that a kustomization names: read in order, and understood by several threads.
+//! The manifests that a kustomization names: read and understood by several threads, and appended in
+//! order.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::build::{Build, Layer, adopt_bookkeeping};
 use super::error::{Error, Result};
-use super::limits::MAX_NODES;
+use super::limits::{MAX_NODES, MAX_TOTAL_BYTES};
+use super::load;
 use super::meter::Size;
 use super::provenance::Origin;
 use super::resource::Resource;
@@ -14,14 +15,13 @@ use super::{manifest, origin};
 use crate::parallel;
 use crate::tree::Found;
 
-/// How many bytes are read before they are understood: they are in memory until then.
-const AT_ONCE: usize = 8 << 20;
+/// How many files are understood before their objects are appended.
+const AT_ONCE: usize = 4096;
 
-/// Files next to each other in a list of paths, read and not yet understood.
+/// Files next to each other in a list of paths, not yet read.
 #[derive(Debug, Default)]
 pub(super) struct Files<'a> {
     waiting: Vec<File<'a>>,
-    bytes: usize,
 }
 
 /// One of them.
@@ -29,42 +29,50 @@ pub(super) struct Files<'a> {
 struct File<'a> {
     /// As written in the kustomization.
     path: &'a str,
-    /// Of the root of the repository.
-    name: String,
-    bytes: Arc<[u8]>,
+    file: load::File<'a>,
+}
+
+/// What is in one.
+struct Content {
+    bytes: usize,
+    size: Size,
+    resources: Vec<Resource>,
 }
 
 impl File<'_> {
-    /// Its objects, and how much they are.
-    fn objects(&self) -> Result<(Size, Vec<Resource>)> {
-        let resources = manifest::read(&self.bytes, &self.name)?;
-        Ok((Size::of_all(&resources), resources))
+    fn content(&self) -> Result<Content> {
+        let bytes = self.file.read()?;
+        let resources = manifest::read(&bytes, &self.file.name)?;
+        Ok(Content {
+            bytes: bytes.len(),
+            size: Size::of_all(&resources),
+            resources,
+        })
     }
 }
 
 impl<'a> Files<'a> {
-    /// Reads a file that was looked for at `path` just now.
+    /// Adds a file that was looked for at `path` just now.
     ///
     /// # Errors
-    /// Where it cannot be read.
-    pub fn read(&mut self, layer: &Layer<'_>, path: &'a str, found: Option<&Found>) -> Result<()> {
-        let bytes = layer.loader.read_found(path, found)?;
-        let name = layer.loader.resolve_name(path);
-        self.bytes += bytes.len();
-        self.waiting.push(File { path, name, bytes });
+    /// Where it may not be read.
+    pub fn add(&mut self, layer: &Layer<'a>, path: &'a str, found: Option<&Found>) -> Result<()> {
+        let file = layer.loader.open(path, found)?;
+        self.waiting.push(File { path, file });
         Ok(())
     }
 
-    /// Whether it is time to understand them.
+    /// Whether it is time to read them.
     pub fn is_full(&self) -> bool {
-        self.bytes >= AT_ONCE
+        self.waiting.len() >= AT_ONCE
     }
 
     /// Appends their objects, as if each file were read when the one before is done. None of them
     /// waits afterwards.
     ///
     /// # Errors
-    /// On the first file that is no manifest, or has too much in it: placed with `at`.
+    /// On the first file that cannot be read, is no manifest, or has too much in it: placed with
+    /// `at`.
     pub fn append(
         &mut self,
         build: &Build,
@@ -72,31 +80,34 @@ impl<'a> Files<'a> {
         all: &mut Resources,
         at: impl Fn(Error, &str) -> Error,
     ) -> Result<()> {
-        self.bytes = 0;
         let files = std::mem::take(&mut self.waiting);
-        // Files full of aliases are each within their limits, and too much together. Those that are
-        // left out here are not reached below either, as the count ends the render before.
-        let nodes = AtomicUsize::new(0);
-        let understood = parallel::map(files, build.threads, |file| {
-            if nodes.load(Ordering::Relaxed) > MAX_NODES {
+        // Long files, and files full of aliases, are each within their limits, and too much
+        // together. Those that are left out here are not reached below either, as the count ends
+        // the render before.
+        let (bytes, nodes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let is_over = |counted: &AtomicUsize, limit| counted.load(Ordering::Relaxed) > limit;
+        let understood = parallel::map(files, build.context.threads, |file| {
+            if is_over(&bytes, MAX_TOTAL_BYTES) || is_over(&nodes, MAX_NODES) {
                 return (file, None);
             }
-            let objects = file.objects();
-            if let Ok((size, _)) = &objects {
-                nodes.fetch_add(size.nodes, Ordering::Relaxed);
+            let content = file.content();
+            if let Ok(content) = &content {
+                bytes.fetch_add(content.bytes, Ordering::Relaxed);
+                nodes.fetch_add(content.size.nodes, Ordering::Relaxed);
             }
-            (file, Some(objects))
+            (file, Some(content))
         });
-        for (file, objects) in understood {
+        for (file, content) in understood {
             let path = file.path;
-            let objects = objects.unwrap_or_else(|| file.objects());
-            let (size, mut resources) = objects.map_err(|e| at(e, path))?;
-            let counted = layer.loader.count(size);
-            counted.map_err(|e| at(e.within(&file.name), path))?;
-            for resource in &mut resources {
+            let content = content.unwrap_or_else(|| file.content());
+            let mut content = content.map_err(|e| at(e, path))?;
+            let counted = layer.loader.spend_bytes(content.bytes);
+            let counted = counted.and_then(|()| layer.loader.count(content.size));
+            counted.map_err(|e| at(e.within(&file.file.name), path))?;
+            for resource in &mut content.resources {
                 begin(build, layer, &file, resource);
             }
-            all.append_all(resources)?;
+            all.append_all(content.resources)?;
         }
         Ok(())
     }
@@ -111,6 +122,6 @@ fn begin(build: &Build, layer: &Layer<'_>, file: &File<'_>, resource: &mut Resou
     adopt_bookkeeping(resource);
     if build.traces(resource) {
         origin::begin(resource);
-        origin::observe_one(resource, &origin::of_file(&file.name));
+        origin::observe_one(resource, &origin::of_file(&file.file.name));
     }
 }

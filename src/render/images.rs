@@ -5,6 +5,7 @@
 
 use super::Transformer;
 use super::context::Context;
+use super::each::{self, Each, Worker};
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, type_name};
 use super::fieldspec::{ByKind, FieldSpec};
@@ -24,20 +25,39 @@ pub(super) struct Images {
 
 impl Transformer for Images {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
-        let mut by_kind = ByKind::new(&self.specs);
-        for resource in resources.iter_mut_keeping_ids() {
+        each::apply(self, resources, context)
+    }
+
+    fn each<'a>(&'a self, _: usize, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
+        let meter = &context.meter;
+        Ok(Some(Box::new(EachObject {
+            images: self,
+            meter,
+        })))
+    }
+}
+
+/// Its work on each object.
+struct EachObject<'a> {
+    images: &'a Images,
+    meter: &'a Meter,
+}
+
+impl Each for EachObject<'_> {
+    fn worker(&self) -> Worker<'_> {
+        let mut by_kind = ByKind::new(&self.images.specs);
+        Box::new(move |resource| {
             if resource.kind() == "CustomResourceDefinition" {
-                continue;
+                return Ok(());
             }
             let specs = by_kind.of(resource.kind_ref());
-            self.set(&mut resource.object, &specs, &context.meter)
-                .map_err(|e| {
-                    e.about(resource.id())
-                        .on_line(resource.source.line.unwrap_or(0))
-                        .within(&resource.source.path)
-                })?;
-        }
-        Ok(())
+            let set = self.images.set(&mut resource.object, &specs, self.meter);
+            set.map_err(|e| resource.blame(e))
+        })
+    }
+
+    fn changes_ids(&self) -> bool {
+        false
     }
 }
 

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use super::Transformer;
 use super::config::FieldConfig;
 use super::context::Context;
+use super::each::{self, Each, Worker};
 use super::error::Result;
 use super::fieldspec::{ByKind, FieldSpec, merge_all, merge_one};
 use super::json6902::ensure_annotations;
 use super::kustomization::LabelEntry;
-use super::meter::NODE_BYTES;
+use super::meter::{Meter, NODE_BYTES};
 use super::resources::Resources;
 use super::sharing;
 use super::walk::{Make, set_entry, visit_all};
@@ -24,32 +25,61 @@ pub(super) struct Entries {
 
 impl Transformer for Entries {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
+        each::apply(self, resources, context)
+    }
+
+    fn each<'a>(
+        &'a self,
+        objects: usize,
+        context: &'a Context,
+    ) -> Result<Option<Box<dyn Each + 'a>>> {
         let meter = &context.meter;
         // each entry is looked for among the others
         let work = self.entries.len().saturating_mul(self.entries.len());
-        meter.work(work.saturating_mul(resources.len()))?;
-        let shares: Vec<u16> = self.entries.iter().map(|_| context.shares.next()).collect();
-        let mut by_kind = ByKind::new(&self.specs);
-        for resource in resources.iter_mut_keeping_ids() {
+        meter.work(work.saturating_mul(objects))?;
+        let entries = self.entries.iter();
+        let entries = entries.map(|(key, value)| (key.as_str(), value.as_str()));
+        Ok(Some(Box::new(EachObject {
+            entries: entries
+                .map(|entry| (entry, context.shares.next()))
+                .collect(),
+            specs: &self.specs,
+            meter,
+        })))
+    }
+}
+
+/// Its work on each object.
+struct EachObject<'a> {
+    /// Each with the number of those of its values that are one.
+    entries: Vec<((&'a str, &'a str), u16)>,
+    specs: &'a [FieldSpec],
+    meter: &'a Meter,
+}
+
+impl Each for EachObject<'_> {
+    fn worker(&self) -> Worker<'_> {
+        let mut by_kind = ByKind::new(self.specs);
+        Box::new(move |resource| {
             let specs = by_kind.of(resource.kind_ref());
             if resource.trail.annotated {
                 ensure_annotations(&mut resource.object);
             }
             let mut changed = Vec::new();
-            for ((key, value), share) in self.entries.iter().zip(&shares) {
+            for ((key, value), share) in &self.entries {
                 visit_all(&mut resource.object, &specs, Make::Mapping, &mut |node| {
-                    meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
+                    self.meter.grow(key.len() + value.len() + 2 * NODE_BYTES)?;
                     set_entry(node, key, value, *share, &mut changed)
                 })
-                .map_err(|e| {
-                    e.about(resource.id())
-                        .on_line(resource.source.line.unwrap_or(0))
-                        .within(&resource.source.path)
-                })?;
+                .map_err(|e| resource.blame(e))?;
             }
             sharing::follow(&mut resource.object, &changed);
-        }
-        Ok(())
+            Ok(())
+        })
+    }
+
+    fn changes_ids(&self) -> bool {
+        false
     }
 }
 

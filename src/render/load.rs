@@ -91,6 +91,17 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// On a file outside of the directory, and where it cannot be read.
     pub fn read_found(&self, path: &str, found: Option<&Found>) -> Result<Arc<[u8]>> {
+        let file = self.open(path, found)?;
+        let bytes = file.read()?;
+        self.spend_bytes(bytes.len())?;
+        Ok(bytes)
+    }
+
+    /// A file that was looked for at `path`, which is no URL, just now, to be read by any thread.
+    ///
+    /// # Errors
+    /// On a file outside of the directory.
+    pub fn open(&self, path: &str, found: Option<&Found>) -> Result<File<'a>> {
         if self.restrictor == LoadRestrictor::RootOnly
             && let Some(found) = found
             && !is_below(&found.path, &self.dir)
@@ -108,11 +119,11 @@ impl<'a> Loader<'a> {
             ));
         }
         self.spend_file()?;
-        let full = self.join(path)?;
-        let bytes = self.tree.read_found(&full, found);
-        let bytes = bytes.map_err(|e| read_error(e, &full))?;
-        self.spend_bytes(bytes.len())?;
-        Ok(bytes)
+        Ok(File {
+            tree: self.tree,
+            name: self.join(path)?,
+            found: found.cloned(),
+        })
     }
 
     /// The bytes of a file that the render has read, for questions about it: not counted again.
@@ -195,12 +206,37 @@ impl<'a> Loader<'a> {
         spend(&self.budget.files, 1, MAX_FILES, "files read")
     }
 
-    fn spend_bytes(&self, len: usize) -> Result<()> {
-        if len > MAX_FILE_BYTES {
+    /// Counts the bytes of a file.
+    ///
+    /// # Errors
+    /// Where all files together are too long.
+    pub fn spend_bytes(&self, len: usize) -> Result<()> {
+        spend(&self.budget.bytes, len, MAX_TOTAL_BYTES, "bytes read")
+    }
+}
+
+/// A file that may be read: it is in reach of its kustomization.
+#[derive(Debug)]
+pub(super) struct File<'a> {
+    tree: &'a Tree,
+    /// The path of the root of the repository.
+    pub name: String,
+    found: Option<Found>,
+}
+
+impl File<'_> {
+    /// Its bytes; they are still to be counted.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is too long.
+    pub fn read(&self) -> Result<Arc<[u8]>> {
+        let bytes = self.tree.read_found(&self.name, self.found.as_ref());
+        let bytes = bytes.map_err(|e| read_error(e, &self.name))?;
+        if bytes.len() > MAX_FILE_BYTES {
             let what = format!("a file is larger than the limit of {MAX_FILE_BYTES} bytes");
             return Err(Error::new(Reason::LimitExceeded, what));
         }
-        spend(&self.budget.bytes, len, MAX_TOTAL_BYTES, "bytes read")
+        Ok(bytes)
     }
 }
 

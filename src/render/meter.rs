@@ -3,13 +3,14 @@
 //! is copied into itself doubles each time.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
 use super::error::{Error, Reason, Result};
 use super::limits::{MAX_GROWTH, MAX_OBJECT_BYTES, MAX_WORK};
 use super::resource::Resource;
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Mapping, Node, View};
 
 /// About what a key or value takes in memory, without its text.
 pub(super) const NODE_BYTES: usize = 64;
@@ -20,11 +21,11 @@ const BYTES_PER_STEP: usize = 8;
 /// About what a transformer with its field specs looks at in one object.
 const STEPS_PER_LOOK: usize = 20;
 
-/// What the transformers of one render have cost.
+/// What the transformers of one render have cost, all threads together.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    growth: Cell<usize>,
-    work: Cell<usize>,
+    growth: AtomicUsize,
+    work: AtomicUsize,
 }
 
 impl Meter {
@@ -34,7 +35,8 @@ impl Meter {
     /// Past the limit.
     pub fn grow(&self, bytes: usize) -> Result<()> {
         let what = "bytes added to objects by transformers";
-        spend(&self.growth, bytes, MAX_GROWTH, what)
+        let spent = add(&self.growth, bytes, MAX_GROWTH);
+        check(spent, MAX_GROWTH, what)
     }
 
     /// Counts looks at objects, each with what a transformer usually looks at there.
@@ -50,8 +52,16 @@ impl Meter {
     /// # Errors
     /// Past the limit.
     pub fn work(&self, steps: usize) -> Result<()> {
-        spend(&self.work, steps, MAX_WORK, "steps of transformers")
+        let spent = add(&self.work, steps, MAX_WORK);
+        check(spent, MAX_WORK, "steps of transformers")
     }
+}
+
+/// Adds `more`, and says how much that is now. What is past the limit already grows no further than
+/// the numbers go.
+fn add(spent: &AtomicUsize, more: usize, limit: usize) -> usize {
+    let more = more.min(limit + 1);
+    spent.fetch_add(more, Ordering::Relaxed) + more
 }
 
 /// Counts `more`.
@@ -60,7 +70,11 @@ impl Meter {
 /// Past the limit, which the error names.
 pub(super) fn spend(spent: &Cell<usize>, more: usize, limit: usize, what: &str) -> Result<()> {
     spent.set(spent.get().saturating_add(more));
-    if spent.get() <= limit {
+    check(spent.get(), limit, what)
+}
+
+fn check(spent: usize, limit: usize, what: &str) -> Result<()> {
+    if spent <= limit {
         return Ok(());
     }
     Err(Error::new(
@@ -112,6 +126,13 @@ impl Size {
         size
     }
 
+    /// Of what a tree means.
+    pub fn of_view(view: &View<'_>) -> Self {
+        let mut size = Self::default();
+        size.add_view(view, 0);
+        size
+    }
+
     /// About what it takes in memory.
     pub fn bytes(&self) -> usize {
         self.nodes * NODE_BYTES + self.text
@@ -146,6 +167,24 @@ impl Size {
         }
     }
 
+    fn add_view(&mut self, view: &View<'_>, depth: usize) {
+        match view {
+            View::Null | View::Bool(_) | View::Number(_) => self.leaf(1, depth),
+            View::Text(text) => self.leaf(text.len(), depth),
+            View::List(items) => {
+                self.leaf(0, depth);
+                items.iter().for_each(|item| self.add_view(item, depth + 1));
+            }
+            View::Map(entries) => {
+                self.leaf(0, depth);
+                for (key, value) in entries {
+                    self.leaf(key.len(), depth + 1);
+                    self.add_view(value, depth + 1);
+                }
+            }
+        }
+    }
+
     fn add_value(&mut self, value: &Value, depth: usize) {
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => self.leaf(1, depth),
@@ -172,8 +211,8 @@ impl Size {
 ///
 /// # Errors
 /// Past the limit, which the error names.
-pub(super) fn check_object(value: &Value) -> Result<()> {
-    let size = Size::of_value(value);
+pub(super) fn check_object(object: &View<'_>) -> Result<()> {
+    let size = Size::of_view(object);
     if size.text + size.nodes <= MAX_OBJECT_BYTES {
         return Ok(());
     }
@@ -196,6 +235,7 @@ mod tests {
         let size = Size::of_value(&value);
         assert_eq!((size.nodes, size.text, size.depth), (10, 7, 3));
         assert_eq!(Size::of(&Node::from_value(&value)), size);
+        assert_eq!(Size::of_view(&View::from(&value)), size);
     }
 
     #[test]

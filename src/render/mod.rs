@@ -36,12 +36,14 @@ mod config_file;
 mod context;
 mod decode;
 mod directory;
+mod each;
 mod error;
 mod expand;
 mod field_path;
 mod fields;
 mod fieldspec;
 mod files;
+mod finish;
 mod generators;
 mod glob;
 mod go_json;
@@ -87,7 +89,12 @@ use serde_json::Value;
 use crate::error::Diagnostic;
 use crate::parallel;
 use crate::tree::{EntryKind, Tree};
-use crate::yaml::{Duplicates, Node, Resolver, emit_documents, resolve, to_string};
+use crate::yaml::{
+    Duplicates, Node, Resolver, View, emit_documents, emit_view, resolve_view, to_string,
+};
+
+use finish::Finish;
+use resource::Resource;
 
 pub use directory::{DirectoryOptions, render_directory};
 pub use error::{Error, Reason};
@@ -191,6 +198,18 @@ trait Transformer: std::fmt::Debug {
     fn counts_its_looks(&self) -> bool {
         false
     }
+
+    /// What it does to each of so many objects, where it looks at no others meanwhile.
+    ///
+    /// # Errors
+    /// Where it cannot do it to any, or that would be too much.
+    fn each<'a>(
+        &'a self,
+        _objects: usize,
+        _context: &'a context::Context,
+    ) -> error::Result<Option<Box<dyn each::Each + 'a>>> {
+        Ok(None)
+    }
 }
 
 /// Renders the directory `dir` of `tree`: as a kustomization where it has such a file, else as a
@@ -210,8 +229,15 @@ pub fn render(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Err
 /// # Errors
 /// As [`render`].
 pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
-    let (resources, warnings) = build::build(tree, dir, options)?;
-    let objects = parallel::map(resources, options.threads, print);
+    let build::Built {
+        resources,
+        finish,
+        warnings,
+        ..
+    } = build::build(tree, dir, options)?;
+    let objects = parallel::map(resources, options.threads, |resource| {
+        print(resource, finish)
+    });
     let objects = objects.into_iter().collect::<Result<_, _>>()?;
     Ok(Rendered { objects, warnings })
 }
@@ -230,9 +256,14 @@ pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered
             warnings,
         });
     }
-    let (resources, warnings) = build::build(tree, dir, options)?;
+    let build::Built {
+        resources,
+        finish,
+        warnings,
+        ..
+    } = build::build(tree, dir, options)?;
     let documents = parallel::map(resources, options.threads, |resource| {
-        print(resource).map(|object| to_string(&object.value).into_boxed_str())
+        print_text(resource, finish)
     });
     Ok(RenderedText {
         documents: documents.into_iter().collect::<Result<_, _>>()?,
@@ -251,15 +282,33 @@ fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The value of an object, by kustomize's rules.
-fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
-    let resource::Resource {
-        object,
-        source,
-        generated,
-        ..
-    } = resource;
-    let object = Node::Mapping(object);
+/// The value of an object that is still to be finished.
+fn print(mut resource: Resource, finish: Finish) -> Result<RenderedObject, Error> {
+    finish.apply(&mut resource)?;
+    value_of(resource)
+}
+
+/// The value of an object that is finished.
+fn value_of(resource: Resource) -> Result<RenderedObject, Error> {
+    let object = Node::Mapping(resource.object);
+    Ok(RenderedObject {
+        value: view(&object, &resource.source)?.into_value(),
+        source: resource.source,
+        generated: resource.generated,
+    })
+}
+
+/// The text of an object that is still to be finished.
+fn print_text(mut resource: Resource, finish: Finish) -> Result<Box<str>, Error> {
+    finish.apply(&mut resource)?;
+    let object = Node::Mapping(resource.object);
+    let mut text = String::new();
+    emit_view(&view(&object, &resource.source)?, &mut text);
+    Ok(text.into_boxed_str())
+}
+
+/// What an object means by kustomize's rules.
+fn view<'a>(object: &'a Node, source: &Source) -> Result<View<'a>, Error> {
     let place = |error: Error, line: Option<u32>| {
         let id = object.as_mapping().map(resource::id);
         id.into_iter()
@@ -267,15 +316,11 @@ fn print(resource: resource::Resource) -> Result<RenderedObject, Error> {
             .on_line(line.or(source.line).unwrap_or(0))
             .within(&source.path)
     };
-    let value = resolve(&object, Resolver::Kustomize, Duplicates::Error);
+    let view = resolve_view(object, Resolver::Kustomize, Duplicates::Error);
     // the line is of the file that the node came from, which may be a patch
-    let value = value.map_err(|e| place(Error::new(Reason::YamlInvalid, e.message), e.line))?;
-    meter::check_object(&value).map_err(|e| place(e, None))?;
-    Ok(RenderedObject {
-        value,
-        source,
-        generated,
-    })
+    let view = view.map_err(|e| place(Error::new(Reason::YamlInvalid, e.message), e.line))?;
+    meter::check_object(&view).map_err(|e| place(e, None))?;
+    Ok(view)
 }
 
 /// Appends the objects as `kustomize build` prints them: documents separated by `---`.

@@ -2,6 +2,7 @@
 
 use super::Transformer;
 use super::context::Context;
+use super::each::{self, Each, Worker};
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, text, type_name};
 use super::fieldspec::{ByKind, FieldSpec};
@@ -29,15 +30,36 @@ pub(super) struct NameAffix {
 
 impl Transformer for NameAffix {
     fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
-        let mut by_kind = ByKind::new(&self.specs);
-        resources.iter_mut().try_for_each(|resource| {
+        each::apply(self, resources, context)
+    }
+
+    fn each<'a>(&'a self, _: usize, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
+        let meter = &context.meter;
+        Ok(Some(Box::new(EachObject { affix: self, meter })))
+    }
+}
+
+/// Its work on each object.
+struct EachObject<'a> {
+    affix: &'a NameAffix,
+    meter: &'a Meter,
+}
+
+impl Each for EachObject<'_> {
+    fn worker(&self) -> Worker<'_> {
+        let mut by_kind = ByKind::new(&self.affix.specs);
+        Box::new(move |resource| {
             let original = resource.original_kind_ref();
             if keeps_its_name(original) {
                 return Ok(());
             }
             let specs = by_kind.of(original);
-            self.rename(resource, &specs, &context.meter)
+            self.affix.rename(resource, &specs, self.meter)
         })
+    }
+
+    fn changes_ids(&self) -> bool {
+        true
     }
 }
 

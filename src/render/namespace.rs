@@ -3,6 +3,7 @@
 
 use super::Transformer;
 use super::context::Context;
+use super::each::{self, Each, Worker};
 use super::error::{Error, Reason, Result};
 use super::fields::{replace_string, set_string, text};
 use super::fieldspec::{ByKind, FieldSpec};
@@ -35,27 +36,40 @@ pub(super) struct Namespace {
 }
 
 impl Transformer for Namespace {
-    fn apply(&self, resources: &mut Resources, _: &Context) -> Result<()> {
-        if self.namespace.is_empty() {
-            return Ok(());
-        }
+    fn apply(&self, resources: &mut Resources, context: &Context) -> Result<()> {
+        each::apply(self, resources, context)
+    }
+
+    fn each<'a>(&'a self, _: usize, _: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
         if self.namespace.chars().count() > MAX_NAMESPACE_CHARS {
             return Err(Error::new(
                 Reason::LimitExceeded,
                 format!("the namespace has more than {MAX_NAMESPACE_CHARS} characters"),
             ));
         }
+        Ok(Some(Box::new(self)))
+    }
+}
+
+impl Each for &Namespace {
+    fn worker(&self) -> Worker<'_> {
         let mut by_kind = ByKind::new(&self.specs);
-        for resource in resources.iter_mut() {
+        Box::new(move |resource| {
+            if self.namespace.is_empty() {
+                return Ok(());
+            }
             resource.remember_id();
             let specs = by_kind.of(resource.kind_ref());
-            self.set(resource, &specs).map_err(|e| {
-                e.about(resource.id())
-                    .on_line(resource.source.line.unwrap_or(0))
-                    .within(&resource.source.path)
-            })?;
-        }
-        resources.check_unique()
+            self.set(resource, &specs).map_err(|e| resource.blame(e))
+        })
+    }
+
+    fn changes_ids(&self) -> bool {
+        true
+    }
+
+    fn ends_unique(&self) -> bool {
+        !self.namespace.is_empty()
     }
 }
 

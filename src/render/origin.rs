@@ -15,7 +15,7 @@ pub(super) use places::{of_build, of_file, of_generator, of_step};
 use super::error::Error;
 use super::resource::Resource;
 use super::resources::Resources;
-use super::{Options, RenderedObject, Source, build, directory, has_kustomization, print};
+use super::{Options, RenderedObject, Source, build, directory, has_kustomization, value_of};
 use crate::tree::Tree;
 use crate::yaml::{Mapping, Node, read_documents};
 
@@ -42,15 +42,21 @@ pub fn trace(tree: &Tree, dir: &str, options: &Options, kind: &str) -> Result<Ve
         let objects = objects.filter(|object| object.value["kind"] == kind);
         return Ok(objects.map(|object| of_manifest(tree, object)).collect());
     }
-    let (resources, _) = build::build_tracing(tree, dir, options, kind)?;
-    let traced = resources.into_iter().filter_map(|mut resource| {
+    let built = build::build_tracing(tree, dir, options, kind)?;
+    let by = of_build(&built.file);
+    let mut traced = Vec::new();
+    for mut resource in built.resources {
+        built.finish.apply(&mut resource)?;
+        catch_up_one(&mut resource, kind);
+        observe_one(&mut resource, &by);
         let fields = resource.trail.fields.take();
-        let fields = fields.filter(|_| resource.kind() == kind)?;
+        let Some(fields) = fields.filter(|_| resource.kind() == kind) else {
+            continue;
+        };
         let fields = fields.0.into_iter().map(|(path, set)| (path, set.by));
-        let fields: BTreeMap<FieldPath, Source> = fields.collect();
-        Some(print(resource).map(|object| (object, fields)))
-    });
-    traced.collect()
+        traced.push((value_of(resource)?, fields.collect()));
+    }
+    Ok(traced)
 }
 
 /// An object of a plain directory: all of it is in one document.
@@ -153,11 +159,15 @@ pub(super) fn begin(resource: &mut Resource) {
 /// kind. All they have counts as set where they were declared.
 pub(super) fn catch_up(resources: &mut Resources, kind: &str) {
     for resource in resources.iter_mut_keeping_ids() {
-        if resource.trail.fields.is_none() && resource.kind() == kind {
-            begin(resource);
-            let source = resource.source.clone();
-            observe_one(resource, &|_, _| source.clone());
-        }
+        catch_up_one(resource, kind);
+    }
+}
+
+fn catch_up_one(resource: &mut Resource, kind: &str) {
+    if resource.trail.fields.is_none() && resource.kind() == kind {
+        begin(resource);
+        let source = resource.source.clone();
+        observe_one(resource, &|_, _| source.clone());
     }
 }
 

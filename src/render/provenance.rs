@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::resource::Resource;
 use super::resources::Resources;
 use crate::yaml::{Mapping, Node};
 
@@ -118,43 +119,41 @@ pub(super) fn record(resources: &mut Resources, transformer: &Arc<Origin>) {
 }
 
 /// Writes the annotations that were asked for; those of the input go.
-pub(super) fn annotate(resources: &mut Resources, origins: bool, transformations: bool) {
-    for resource in resources.iter_mut_keeping_ids() {
-        let annotations = resource
-            .object
-            .get_mut("metadata")
-            .and_then(|m| m.get_mut("annotations"));
-        if let Some(Node::Mapping(annotations)) = annotations {
-            annotations.remove(ORIGIN);
-            annotations.remove(TRANSFORMATIONS);
-        }
-        let mut set = |key: &str, text: String| {
-            let object = &mut resource.object;
-            let metadata = object.get_or_insert_with("metadata", || Mapping::new().into());
-            let Some(metadata) = metadata.as_mapping_mut() else {
-                return;
-            };
-            let annotations = metadata.get_or_insert_with("annotations", || Mapping::new().into());
-            if annotations.is_null() {
-                *annotations = Mapping::new().into();
-            }
-            if let Some(annotations) = annotations.as_mapping_mut() {
-                annotations.set(key, Node::string(text));
-            }
+pub(super) fn annotate(resource: &mut Resource, origins: bool, transformations: bool) {
+    let annotations = resource
+        .object
+        .get_mut("metadata")
+        .and_then(|m| m.get_mut("annotations"));
+    if let Some(Node::Mapping(annotations)) = annotations {
+        annotations.remove(ORIGIN);
+        annotations.remove(TRANSFORMATIONS);
+    }
+    let mut set = |key: &str, text: String| {
+        let object = &mut resource.object;
+        let metadata = object.get_or_insert_with("metadata", || Mapping::new().into());
+        let Some(metadata) = metadata.as_mapping_mut() else {
+            return;
         };
-        if origins && let Some(origin) = &resource.trail.origin {
-            set(ORIGIN, origin.text());
+        let annotations = metadata.get_or_insert_with("annotations", || Mapping::new().into());
+        if annotations.is_null() {
+            *annotations = Mapping::new().into();
         }
-        if transformations && !resource.trail.transformations.is_empty() {
-            let items = resource.trail.transformations.iter().map(|t| {
-                let text = t.text();
-                let mut lines = text.lines();
-                let first = lines.next().unwrap_or_default();
-                let rest: String = lines.map(|line| format!("  {line}\n")).collect();
-                format!("- {first}\n{rest}")
-            });
-            set(TRANSFORMATIONS, items.collect());
+        if let Some(annotations) = annotations.as_mapping_mut() {
+            annotations.set(key, Node::string(text));
         }
+    };
+    if origins && let Some(origin) = &resource.trail.origin {
+        set(ORIGIN, origin.text());
+    }
+    if transformations && !resource.trail.transformations.is_empty() {
+        let items = resource.trail.transformations.iter().map(|t| {
+            let text = t.text();
+            let mut lines = text.lines();
+            let first = lines.next().unwrap_or_default();
+            let rest: String = lines.map(|line| format!("  {line}\n")).collect();
+            format!("- {first}\n{rest}")
+        });
+        set(TRANSFORMATIONS, items.collect());
     }
 }
 

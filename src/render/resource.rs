@@ -241,6 +241,14 @@ impl Resource {
         )))
     }
 
+    /// An error with this object in it, and the place where the object was declared.
+    pub fn blame(&self, error: Error) -> Error {
+        error
+            .about(self.id())
+            .on_line(self.source.line.unwrap_or(0))
+            .within(&self.source.path)
+    }
+
     /// Remembers the present identity, which is about to change.
     pub fn remember_id(&mut self) {
         let past = Past {

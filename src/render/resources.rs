@@ -8,6 +8,7 @@ use super::index::{Index, first_duplicate};
 use super::limits::MAX_OBJECTS;
 use super::order::Ranks;
 use super::resource::Resource;
+use crate::parallel;
 use crate::yaml::Text;
 
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when
@@ -115,6 +116,24 @@ impl Resources {
     /// The objects in order, to change anything but kind, name, namespace and the names of the past.
     pub fn iter_mut_keeping_ids(&mut self) -> impl Iterator<Item = &mut Resource> {
         self.list.iter_mut().filter(|resource| !resource.deleted)
+    }
+
+    /// Changes the objects by several threads, in portions of so many, deleted ones among them; where
+    /// `changes_ids` is false, all but kind, name, namespace and the names of the past.
+    ///
+    /// # Errors
+    /// The first that `work` has, in the order of the objects.
+    pub fn try_each<E: Send>(
+        &mut self,
+        portion: usize,
+        threads: usize,
+        changes_ids: bool,
+        work: impl Fn(&mut [Resource]) -> std::result::Result<(), E> + Sync,
+    ) -> std::result::Result<(), E> {
+        if changes_ids {
+            self.forget();
+        }
+        parallel::try_each(&mut self.list, portion, threads, work)
     }
 
     /// One object.

@@ -103,11 +103,7 @@ impl Vars {
                 replace(node, &values, meter, &mut changed)
             });
             sharing::follow(object, &changed);
-            done.map_err(|e| {
-                e.about(resource.id())
-                    .on_line(resource.source.line.unwrap_or(0))
-                    .within(&resource.source.path)
-            })?;
+            done.map_err(|e| resource.blame(e))?;
         }
         Ok(())
     }

@@ -3,9 +3,14 @@
 mod keys;
 mod text;
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use super::number;
+use serde_json::Value;
+
+use super::{View, number};
+
+/// An entry of a mapping.
+type Entry<'a> = (Cow<'a, str>, View<'a>);
 
 /// Spaces of one level.
 const INDENT: usize = 2;
@@ -15,9 +20,14 @@ const SIMPLE_KEY: usize = 128;
 
 /// Appends one document, byte for byte as `kustomize build` prints it.
 pub fn emit(value: &Value, out: &mut String) {
-    match value {
-        Value::Object(map) if !map.is_empty() => mapping(map, 0, false, out),
-        Value::Array(items) if !items.is_empty() => sequence(items, 0, false, out),
+    emit_view(&value.into(), out);
+}
+
+/// The same, of a view.
+pub fn emit_view(view: &View<'_>, out: &mut String) {
+    match view {
+        View::Map(map) if !map.is_empty() => mapping(map, 0, false, out),
+        View::List(items) if !items.is_empty() => sequence(items, 0, false, out),
         // No object is a scalar: the column it would be continued at does not matter.
         other => scalar(other, INDENT, out),
     }
@@ -45,9 +55,9 @@ pub fn to_string(value: &Value) -> String {
 
 /// A mapping whose keys start at column `indent`; the first key is on the current line if
 /// `inline`.
-fn mapping(map: &Map<String, Value>, indent: usize, inline: bool, out: &mut String) {
+fn mapping(map: &[Entry<'_>], indent: usize, inline: bool, out: &mut String) {
     let mut inline = inline;
-    keys::in_order(map, |key, value| {
+    keys::in_order(map, |(key, value)| {
         if !std::mem::take(&mut inline) {
             pad(indent, out);
         }
@@ -67,13 +77,13 @@ fn mapping(map: &Map<String, Value>, indent: usize, inline: bool, out: &mut Stri
 }
 
 /// The value of a simple key in a mapping at column `indent`, from right after the colon.
-fn child(value: &Value, indent: usize, out: &mut String) {
+fn child(value: &View<'_>, indent: usize, out: &mut String) {
     match value {
-        Value::Object(map) if !map.is_empty() => {
+        View::Map(map) if !map.is_empty() => {
             out.push('\n');
             mapping(map, indent + INDENT, false, out);
         }
-        Value::Array(items) if !items.is_empty() => {
+        View::List(items) if !items.is_empty() => {
             out.push('\n');
             sequence(items, indent, false, out);
         }
@@ -85,7 +95,7 @@ fn child(value: &Value, indent: usize, out: &mut String) {
 }
 
 /// A list whose dashes are at column `indent`; the first is on the current line if `inline`.
-fn sequence(items: &[Value], indent: usize, inline: bool, out: &mut String) {
+fn sequence(items: &[View<'_>], indent: usize, inline: bool, out: &mut String) {
     for (i, value) in items.iter().enumerate() {
         if i > 0 || !inline {
             pad(indent, out);
@@ -96,24 +106,24 @@ fn sequence(items: &[Value], indent: usize, inline: bool, out: &mut String) {
 }
 
 /// A value on the same line as the `- ` or `: ` at column `indent` in front of it.
-fn item(value: &Value, indent: usize, out: &mut String) {
+fn item(value: &View<'_>, indent: usize, out: &mut String) {
     match value {
-        Value::Object(map) if !map.is_empty() => mapping(map, indent + INDENT, true, out),
-        Value::Array(items) if !items.is_empty() => sequence(items, indent + INDENT, true, out),
+        View::Map(map) if !map.is_empty() => mapping(map, indent + INDENT, true, out),
+        View::List(items) if !items.is_empty() => sequence(items, indent + INDENT, true, out),
         other => scalar(other, indent + INDENT, out),
     }
 }
 
 /// Anything of one piece, with the end of its line. Further lines start at column `indent`.
-fn scalar(value: &Value, indent: usize, out: &mut String) {
+fn scalar(value: &View<'_>, indent: usize, out: &mut String) {
     match value {
-        Value::Null => out.push_str("null"),
-        Value::Bool(true) => out.push_str("true"),
-        Value::Bool(false) => out.push_str("false"),
-        Value::Number(number) => number::print(number, out),
-        Value::String(string) => text::value(string, indent, out),
-        Value::Array(_) => out.push_str("[]"),
-        Value::Object(_) => out.push_str("{}"),
+        View::Null => out.push_str("null"),
+        View::Bool(true) => out.push_str("true"),
+        View::Bool(false) => out.push_str("false"),
+        View::Number(number) => number::print(number, out),
+        View::Text(string) => text::value(string, indent, out),
+        View::List(_) => out.push_str("[]"),
+        View::Map(_) => out.push_str("{}"),
     }
     end_line(out);
 }

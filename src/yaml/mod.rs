@@ -19,16 +19,18 @@ mod resolve;
 mod scalar;
 mod text;
 mod time;
+mod view;
 
 pub use comment_lines::{CommentLines, Gap};
-pub use emit::{SEPARATOR, emit, emit_documents, to_string};
+pub use emit::{SEPARATOR, emit, emit_documents, emit_view, to_string};
 pub use error::Error;
 pub use node::{Mapping, Node, Scalar, Sequence, Style};
 pub use read::{read_documents, read_first_document};
 pub use refold::printed_lines;
-pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar};
+pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar, resolve_view};
 pub use scalar::is_surely_text;
 pub use text::{Tag, Text};
+pub use view::View;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 /// A number that was read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -127,16 +127,16 @@ fn magnitude(digits: &str, radix: u32) -> Option<u64> {
     }
 }
 
-/// The JSON value of a number. A float without a fraction becomes an integer, as it does on its
-/// way through Go's JSON.
-pub(super) fn to_value(number: Parsed) -> Value {
+/// The JSON number; none where JSON has no such number. A float without a fraction becomes an
+/// integer, as it does on its way through Go's JSON.
+pub(super) fn to_json(number: Parsed) -> Option<Number> {
     match number {
-        Parsed::Int(int) => int.into(),
-        Parsed::Uint(uint) => uint.into(),
+        Parsed::Int(int) => Some(int.into()),
+        Parsed::Uint(uint) => Some(uint.into()),
         Parsed::Float(float) => match whole(float) {
-            Some(Parsed::Int(int)) => int.into(),
-            Some(Parsed::Uint(uint)) => uint.into(),
-            _ => Number::from_f64(float).map_or(Value::Null, Value::Number),
+            Some(Parsed::Int(int)) => Some(int.into()),
+            Some(Parsed::Uint(uint)) => Some(uint.into()),
+            _ => Number::from_f64(float),
         },
     }
 }

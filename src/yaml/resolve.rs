@@ -1,16 +1,17 @@
 //! What a tree means: JSON values, by the rules of one tool or the other.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::number::{self, Parsed};
 use super::refold::refold;
 use super::scalar::{Meaning, Rules, meaning};
-use super::{Error, Mapping, Node, Scalar, Style, limits};
+use super::{Error, Mapping, Node, Scalar, Style, View, limits};
 
 /// Whose rules decide what an unquoted scalar is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,18 @@ pub enum Duplicates {
 /// Duplicate keys, keys that are no strings, `.inf` and `.nan`, invalid `!!binary`, and with
 /// [`Resolver::Kustomize`] characters that `kustomize build` cannot print.
 pub fn resolve(node: &Node, resolver: Resolver, duplicates: Duplicates) -> Result<Value, Error> {
+    resolve_view(node, resolver, duplicates).map(View::into_value)
+}
+
+/// The same, with texts that are those of the tree.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_view(
+    node: &Node,
+    resolver: Resolver,
+    duplicates: Duplicates,
+) -> Result<View<'_>, Error> {
     Walk {
         resolver,
         duplicates,
@@ -50,13 +63,17 @@ pub fn resolve(node: &Node, resolver: Resolver, duplicates: Duplicates) -> Resul
 /// # Errors
 /// `.inf`, `.nan`, and text that its tag does not allow.
 pub fn resolve_scalar(scalar: &Scalar, resolver: Resolver) -> Result<Value, Error> {
-    let string =
-        || text(&scalar.text, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+    view_of(scalar, resolver).map(View::into_value)
+}
+
+fn view_of(scalar: &Scalar, resolver: Resolver) -> Result<View<'_>, Error> {
+    let string = || text(&scalar.text, scalar.line, resolver).map(View::Text);
     let rules = match (scalar.tag.as_deref(), scalar.style) {
         (None, Style::Plain) => resolver.rules(),
         (None, Style::Folded) if resolver == Resolver::Kustomize => {
             let refolded = refold(&scalar.text);
-            return text(&refolded, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+            let text = text(&refolded, scalar.line, resolver)?;
+            return Ok(View::Text(text.into_owned().into()));
         }
         (None, _) => return string(),
         (Some(tag), _) => return tagged(scalar, tag, resolver),
@@ -74,19 +91,23 @@ impl Resolver {
 }
 
 /// The value of unquoted text, `None` where that is the text itself.
-fn value_of(meaning: Meaning, scalar: &Scalar, resolver: Resolver) -> Option<Result<Value, Error>> {
+fn value_of(
+    meaning: Meaning,
+    scalar: &Scalar,
+    resolver: Resolver,
+) -> Option<Result<View<'static>, Error>> {
     Some(Ok(match meaning {
         Meaning::Text => return None,
-        Meaning::Null => Value::Null,
-        Meaning::Bool(bool) => Value::Bool(bool),
-        Meaning::Number(number) => number::to_value(number),
+        Meaning::Null => View::Null,
+        Meaning::Bool(bool) => View::Bool(bool),
+        Meaning::Number(number) => number::to_json(number).map_or(View::Null, View::Number),
         Meaning::NotFinite => {
             let message = "`.inf` and `.nan` are not allowed: JSON has no such numbers";
             return Some(Err(Error::new(scalar.line, message)));
         }
         Meaning::Time(_) if resolver == Resolver::Kubectl => return None,
         Meaning::Time(time) => match time.rfc3339() {
-            Some(text) => Value::String(text),
+            Some(text) => View::Text(text.into()),
             None => {
                 let message = "a timestamp has an offset of more than 23 hours";
                 return Some(Err(Error::new(scalar.line, message)));
@@ -96,11 +117,10 @@ fn value_of(meaning: Meaning, scalar: &Scalar, resolver: Resolver) -> Option<Res
 }
 
 /// The value of a scalar with an explicit tag.
-fn tagged(scalar: &Scalar, tag: &str, resolver: Resolver) -> Result<Value, Error> {
-    let string =
-        || text(&scalar.text, scalar.line, resolver).map(|s| Value::String(s.into_owned()));
+fn tagged<'a>(scalar: &'a Scalar, tag: &str, resolver: Resolver) -> Result<View<'a>, Error> {
+    let string = || text(&scalar.text, scalar.line, resolver).map(View::Text);
     let wanted = match tag {
-        "!!binary" => return binary(scalar, resolver).map(Value::String),
+        "!!binary" => return binary(scalar, resolver).map(|text| View::Text(text.into())),
         "!!bool" | "!!int" | "!!float" | "!!null" | "!!timestamp" => &tag[2..],
         // `!!str`, and tags that mean something to somebody else.
         _ => return string(),
@@ -197,37 +217,59 @@ struct Walk {
 }
 
 impl Walk {
-    fn node(&self, node: &Node, depth: usize) -> Result<Value, Error> {
+    fn node<'a>(&self, node: &'a Node, depth: usize) -> Result<View<'a>, Error> {
         if depth > limits::DEPTH {
             return Err(limits::too_deep(node.line()));
         }
         match node {
-            Node::Scalar(scalar) => resolve_scalar(scalar, self.resolver),
+            Node::Scalar(scalar) => view_of(scalar, self.resolver),
             Node::Sequence(sequence) => {
                 let items = sequence.items.iter().map(|item| self.node(item, depth + 1));
-                items.collect::<Result<_, _>>().map(Value::Array)
+                items.collect::<Result<_, _>>().map(View::List)
             }
             Node::Mapping(mapping) => self.mapping(mapping, depth),
         }
     }
 
-    fn mapping(&self, mapping: &Mapping, depth: usize) -> Result<Value, Error> {
-        let mut map = Map::new();
+    fn mapping<'a>(&self, mapping: &'a Mapping, depth: usize) -> Result<View<'a>, Error> {
+        let mut map = Vec::with_capacity(mapping.len());
         for (key, value) in &mapping.entries {
             let name = match self.resolver {
                 Resolver::Kustomize => kustomize_key(key, depth == 0)?,
                 Resolver::Kubectl => kubectl_key(key)?,
             };
-            let value = self.node(value, depth + 1)?;
-            if map.insert(name.into_owned(), value).is_some()
-                && self.duplicates == Duplicates::Error
-            {
-                let first = mapping.entry(&key.text).map_or(0, |(first, _)| first.line);
-                let message = format!("the key `{}` is already set in line {first}", key.text);
-                return Err(Error::new(key.line, message));
+            map.push((name, self.node(value, depth + 1)?));
+        }
+        // Equal keys stay in their order.
+        map.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if map.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Ok(View::Map(map));
+        }
+        match self.duplicates {
+            Duplicates::Error => Err(self.duplicate(mapping, depth)),
+            Duplicates::LastWins => {
+                map.reverse();
+                map.dedup_by(|(a, _), (b, _)| a == b);
+                map.reverse();
+                Ok(View::Map(map))
             }
         }
-        Ok(Value::Object(map))
+    }
+
+    /// The error at the first key that is there already.
+    fn duplicate(&self, mapping: &Mapping, depth: usize) -> Error {
+        let mut known = BTreeSet::new();
+        let again = mapping.entries.iter().map(|(key, _)| key).find(|key| {
+            let name = match self.resolver {
+                Resolver::Kustomize => kustomize_key(key, depth == 0),
+                Resolver::Kubectl => kubectl_key(key),
+            };
+            name.is_ok_and(|name| !known.insert(name))
+        });
+        let (line, text) = again.map_or((0, ""), |key| (key.line, key.text.as_str()));
+        let first = mapping.entry(text).map_or(0, |(first, _)| first.line);
+        let message = format!("the key `{text}` is already set in line {first}");
+        Error::new(line, message)
     }
 }
 

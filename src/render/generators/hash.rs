@@ -3,29 +3,35 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::super::each::PORTION;
 use super::super::error::{Error, Reason, Result};
 use super::super::resource::Resource;
 use super::super::resources::Resources;
 use super::super::{Generated, fields, go_json};
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 
-/// Appends the hash to every name that wants one.
+/// Appends the hash to every name that wants one; up to `threads` threads make them.
 ///
 /// # Errors
 /// On content that cannot be written as JSON.
-pub(in super::super) fn add_hashes(resources: &mut Resources) -> Result<()> {
-    for resource in resources.iter_mut() {
-        let name = resource.name().to_owned();
-        if let Some(generated) = &mut resource.generated {
-            generated.base_name.clone_from(&name);
-        }
-        if resource.trail.needs_hash {
-            let hash = hash(resource)?;
-            resource.remember_id();
-            resource.set_name(&format!("{name}-{hash}"));
-            resource.generated = Some(Generated { base_name: name });
-        }
+pub(in super::super) fn add_hashes(resources: &mut Resources, threads: usize) -> Result<()> {
+    resources.try_each(PORTION, threads, true, |portion| {
+        let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
+        there.try_for_each(add_hash)
+    })
+}
+
+fn add_hash(resource: &mut Resource) -> Result<()> {
+    if resource.generated.is_none() && !resource.trail.needs_hash {
+        return Ok(());
     }
+    let name = resource.name().to_owned();
+    if resource.trail.needs_hash {
+        let hash = hash(resource)?;
+        resource.remember_id();
+        resource.set_name(&format!("{name}-{hash}"));
+    }
+    resource.generated = Some(Generated { base_name: name });
     Ok(())
 }
 

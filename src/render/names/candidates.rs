@@ -1,8 +1,7 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
-use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 
 use super::super::error::{Error, Result};
 use super::super::fields::{is_string, text};
@@ -24,13 +23,13 @@ pub(super) struct Candidate {
     kind: Text,
     effective_namespace: Text,
     /// The kinds that it was of, in no order.
-    past_kinds: Rc<[Gvk]>,
+    past_kinds: Arc<[Gvk]>,
     prefixes: Vec<Text>,
     suffixes: Vec<Text>,
 }
 
 impl Candidate {
-    fn new(resource: &Resource, past_kinds: Rc<[Gvk]>) -> Self {
+    fn new(resource: &Resource, past_kinds: Arc<[Gvk]>) -> Self {
         Self {
             name: resource.name().into(),
             namespace: resource.namespace().into(),
@@ -75,7 +74,7 @@ pub(super) struct Candidates {
     crowded: BTreeSet<Text>,
     /// By name and present namespace, and by name and first namespace: for names that many have,
     /// such as those of one application in many namespaces.
-    by_namespace: OnceCell<[ByNamespace; 2]>,
+    by_namespace: OnceLock<[ByNamespace; 2]>,
     /// For every namespace that an object started in, the namespaces in which such objects are.
     now_in: HashMap<Text, HashSet<(Text, Text)>>,
 }
@@ -196,21 +195,21 @@ impl Candidates {
 
 /// Lists of kinds, each there once: a build has few.
 #[derive(Default)]
-struct Kinds(Vec<Rc<[Gvk]>>);
+struct Kinds(Vec<Arc<[Gvk]>>);
 
 impl Kinds {
     /// The kinds that an object was of.
-    fn of(&mut self, resource: &Resource) -> Rc<[Gvk]> {
+    fn of(&mut self, resource: &Resource) -> Arc<[Gvk]> {
         let now = resource.kind_ref();
         let past = &resource.trail.past;
-        let is_it = |kinds: &Rc<[Gvk]>| {
+        let is_it = |kinds: &Arc<[Gvk]>| {
             let mut pairs = kinds.iter().zip(past);
             kinds.len() == past.len() && pairs.all(|(a, b)| KindRef::from(a) == b.kind_ref(now))
         };
         if let Some(known) = self.0.iter().find(|kinds| is_it(kinds)) {
             return known.clone();
         }
-        let kinds: Rc<[Gvk]> = past.iter().map(|p| p.kind_ref(now).to_gvk()).collect();
+        let kinds: Arc<[Gvk]> = past.iter().map(|p| p.kind_ref(now).to_gvk()).collect();
         self.0.push(kinds.clone());
         kinds
     }

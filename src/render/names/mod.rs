@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use self::candidates::{Candidate, Candidates, View};
 use super::config::NameReference;
+use super::each::PORTION;
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, set_untyped, text, type_name};
 use super::fieldspec::FieldSpec;
@@ -20,43 +21,44 @@ use super::walk::{Make, visit};
 use crate::object::Gvk;
 use crate::yaml::{Mapping, Node};
 
-/// Lets every reference follow the object that it means.
+/// Lets every reference follow the object that it means; up to `threads` threads look.
 ///
 /// # Errors
 /// Where several objects could be meant.
 pub(super) fn fix_references(
     resources: &mut Resources,
     references: &[NameReference],
+    threads: usize,
 ) -> Result<()> {
     let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
     let candidates = Candidates::new(resources.iter(), is_target);
-    let mut table = Table::new(references);
-    for resource in resources.iter_mut_keeping_ids() {
-        let rows = table.of(resource.original_kind_ref());
-        let view = View::new(resource)?;
-        for (target, spec) in rows.iter() {
-            let role = role_ref(&resource.object, &spec.path);
-            let search = Search {
-                candidates: &candidates,
-                view: &view,
-                target,
-                role,
-            };
-            visit(&mut resource.object, spec, Make::Nothing, &mut |node| {
-                search.set(node)
-            })
-            .map_err(|e| place(e, resource, &spec.path))?;
-        }
-    }
-    Ok(())
+    resources.try_each(PORTION, threads, false, |portion| {
+        let mut table = Table::new(references);
+        let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
+        there.try_for_each(|resource| {
+            let rows = table.of(resource.original_kind_ref());
+            fix(resource, &rows, &candidates)
+        })
+    })
 }
 
-fn place(error: Error, resource: &Resource, path: &str) -> Error {
-    error
-        .hint(format!("in the name reference `{path}`"))
-        .about(resource.id())
-        .on_line(resource.source.line.unwrap_or(0))
-        .within(&resource.source.path)
+/// The references of one object, to fields that `rows` name.
+fn fix(resource: &mut Resource, rows: &[Row<'_>], candidates: &Candidates) -> Result<()> {
+    let view = View::new(resource)?;
+    for (target, spec) in rows {
+        let role = role_ref(&resource.object, &spec.path);
+        let search = Search {
+            candidates,
+            view: &view,
+            target,
+            role,
+        };
+        visit(&mut resource.object, spec, Make::Nothing, &mut |node| {
+            search.set(node)
+        })
+        .map_err(|e| resource.blame(e.hint(format!("in the name reference `{}`", spec.path))))?;
+    }
+    Ok(())
 }
 
 /// The kind that a field names, and the field.

@@ -2,32 +2,20 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
+use super::Entry;
 
 /// Calls `each` with the entries of `map` in the order of go-yaml v2.
-pub(super) fn in_order<'a>(map: &'a Map<String, Value>, mut each: impl FnMut(&'a str, &'a Value)) {
+pub(super) fn in_order<'a>(map: &'a [Entry<'a>], each: impl FnMut(&'a Entry<'a>)) {
     // The map is in the order of bytes, which nearly always is the same.
-    let mut keys = map.keys();
-    let mut last = keys.next();
-    let ordered = keys.all(|key| {
-        let earlier = last.replace(key);
-        earlier.is_none_or(|earlier| compare(earlier, key) == Ordering::Less)
-    });
-    if ordered {
-        return map.iter().for_each(|(key, value)| each(key, value));
+    if map.is_sorted_by(|(a, _), (b, _)| compare(a, b) == Ordering::Less) {
+        return map.iter().for_each(each);
     }
-    let entries: Vec<_> = map
-        .iter()
-        .map(|(key, value)| (key.as_str(), value))
-        .collect();
-    for (key, value) in sorted(entries) {
-        each(key, value);
-    }
+    sorted(map.iter().collect()).into_iter().for_each(each);
 }
 
 /// Merge sort. The order is not a proper one (`a < b < c < a` is possible), which the sort of the
 /// standard library may answer with a panic.
-fn sorted<'a>(mut entries: Vec<(&'a str, &'a Value)>) -> Vec<(&'a str, &'a Value)> {
+fn sorted<'a>(mut entries: Vec<&'a Entry<'a>>) -> Vec<&'a Entry<'a>> {
     if entries.len() < 2 {
         return entries;
     }
@@ -36,7 +24,7 @@ fn sorted<'a>(mut entries: Vec<(&'a str, &'a Value)>) -> Vec<(&'a str, &'a Value
     let mut all = Vec::with_capacity(left.len() + right.len());
     let mut right = right.into_iter().peekable();
     for entry in left {
-        while let Some(next) = right.next_if(|next| compare(next.0, entry.0) == Ordering::Less) {
+        while let Some(next) = right.next_if(|next| compare(&next.0, &entry.0) == Ordering::Less) {
             all.push(next);
         }
         all.push(entry);

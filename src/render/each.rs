@@ -1,0 +1,84 @@
+//! Transformers that change each object on its own, without a look at the others. Those that follow
+//! one another in a kustomization are run together, object by object: what one of them has just
+//! looked at, the next finds in the processor's cache. Several threads share the objects.
+
+use super::Transformer;
+use super::context::Context;
+use super::error::{Error, Result};
+use super::resource::Resource;
+use super::resources::Resources;
+
+/// How many objects a thread takes at a time: those of so many are in its cache together.
+pub(super) const PORTION: usize = 256;
+
+/// What a transformer does to each object.
+pub(super) trait Each: Sync {
+    /// What one thread does to one object after the other.
+    fn worker(&self) -> Worker<'_>;
+
+    /// Whether kind, name or namespace may change.
+    fn changes_ids(&self) -> bool;
+
+    /// Whether no two objects may be the same when it is done.
+    fn ends_unique(&self) -> bool {
+        false
+    }
+}
+
+/// Changes one object. It may remember what it found out about the kinds of those before.
+pub(super) type Worker<'a> = Box<dyn FnMut(&mut Resource) -> Result<()> + 'a>;
+
+/// Runs one such transformer.
+///
+/// # Errors
+/// Its own.
+pub(super) fn apply(
+    transformer: &dyn Transformer,
+    resources: &mut Resources,
+    context: &Context,
+) -> Result<()> {
+    let Some(each) = transformer.each(resources.len(), context)? else {
+        return Ok(());
+    };
+    run(&[each], resources, context).map_err(|failed| failed.error)
+}
+
+/// What failed.
+pub(super) struct Failed {
+    /// The transformer, by its place among those that were run.
+    pub step: usize,
+    /// Its error.
+    pub error: Error,
+}
+
+/// Runs transformers one after the other on each object, and counts their looks. Of several objects
+/// that fail, one is told that depends on the objects alone.
+///
+/// # Errors
+/// The transformer's, or past the limit.
+pub(super) fn run(
+    steps: &[Box<dyn Each + '_>],
+    resources: &mut Resources,
+    context: &Context,
+) -> std::result::Result<(), Failed> {
+    let changes_ids = steps.iter().any(|each| each.changes_ids());
+    let step = steps.len().saturating_sub(1);
+    let at_last = |error| Failed { step, error };
+    let meter = &context.meter;
+    resources.try_each(PORTION, context.threads, changes_ids, |portion| {
+        let mut workers: Vec<_> = steps.iter().map(|each| each.worker()).collect();
+        let mut looks = 0;
+        for resource in portion.iter_mut().filter(|resource| !resource.deleted) {
+            for (step, worker) in workers.iter_mut().enumerate() {
+                // Each has its former names in view.
+                looks += 1 + resource.trail.past.len();
+                worker(resource).map_err(|error| Failed { step, error })?;
+            }
+        }
+        meter.look(looks).map_err(at_last)
+    })?;
+    match steps.iter().any(|each| each.ends_unique()) {
+        true => resources.check_unique().map_err(at_last),
+        false => Ok(()),
+    }
+}
