@@ -408,7 +408,7 @@ impl Application {
             || refreshed.is_some()
             || self.is_stale(&request)
         {
-            self.passes(&policy, &who, &request).await;
+            self.passes(&policy, &who, &request, publish).await;
         } else if publish {
             self.publish(&request, true).await;
         }
@@ -425,8 +425,14 @@ impl Application {
         self.write_notes(&policy);
     }
 
-    /// Passes until nothing is left to do at once; then the status.
-    async fn passes(&mut self, policy: &Policy, who: &Identity, request: &Request) {
+    /// Passes until nothing is left to do at once; then the status, at once where it is its turn.
+    async fn passes(
+        &mut self,
+        policy: &Policy,
+        who: &Identity,
+        request: &Request,
+        is_its_turn: bool,
+    ) {
         let tried = (
             self.source_state()
                 .resolved
@@ -466,7 +472,8 @@ impl Application {
         let wrote = self.summary != Summary::default();
         // Who asked for something waits for the echo.
         let is_awaited = self.handled != self.published.handled;
-        self.publish(request, wrote || is_awaited).await;
+        let urgent = wrote || is_awaited || is_its_turn;
+        self.publish(request, urgent).await;
         self.tell_heals(request).await;
         if wrote
             && self

@@ -373,7 +373,7 @@ impl Application {
     pub(super) fn note_saved(&mut self, before: Option<Problem>) {
         if self.last_good.problem != before {
             // The condition follows when nothing more urgent does.
-            self.timers.publish.get_or_insert_with(Instant::now);
+            self.timers.publish_by(Instant::now());
         }
         self.keep_last_good();
     }

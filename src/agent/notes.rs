@@ -250,7 +250,7 @@ impl Application {
             if !self.notes.status.is_empty() || self.notes.problem.is_some() {
                 let why = "spec.audit.notes is off";
                 self.notes.abandon(&self.owner.name, why);
-                self.timers.publish.get_or_insert_with(Instant::now);
+                self.timers.publish_by(Instant::now());
             }
             return;
         }
@@ -268,7 +268,7 @@ impl Application {
         if self.notes.status.repository != place {
             self.turn_to(place);
             self.notes.problem = None;
-            self.timers.publish.get_or_insert_with(Instant::now);
+            self.timers.publish_by(Instant::now());
             return;
         }
         if self.notes.tried.as_ref() != Some(&key) {
@@ -335,7 +335,7 @@ impl Application {
                 }
             }
         }
-        self.timers.publish = Some(Instant::now());
+        self.timers.publish_by(Instant::now());
     }
 
     /// Why lines are not written, with what waits and what to do.

@@ -1,6 +1,6 @@
-//! How fast statuses are written that nobody waits for. A commit moves every Application of its
-//! repository, and touches few of them: what the others have to tell, a thousand requests for five
-//! hundred of them, must not stand in front of what has to be applied.
+//! How fast statuses are written that only say that a commit was looked at. A commit moves every
+//! Application of its repository, and touches few of them: what the others have to tell, a thousand
+//! requests for five hundred of them, must not stand in front of what has to be applied.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,8 @@ use tokio::time::Instant;
 const STEP: Duration = Duration::from_millis(10);
 /// So many go at once after a rest.
 const BURST: u32 = 10;
+/// The longest wait, whoever else waits.
+const MOST: Duration = Duration::from_secs(10);
 
 /// The turns of all Applications of an agent.
 #[derive(Debug, Default)]
@@ -25,7 +27,12 @@ impl Pace {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = next.unwrap_or(now).max(now);
         *next = Some(turn + STEP);
-        (turn - now).saturating_sub(STEP * (BURST - 1))
+        let wait = (turn - now).saturating_sub(STEP * (BURST - 1));
+        // Turns that were not needed in the end are not given back.
+        if wait > MOST {
+            *next = Some(turn);
+        }
+        wait.min(MOST)
     }
 }
 
@@ -47,5 +54,11 @@ mod tests {
             assert_eq!(pace.turn(later), Duration::ZERO);
         }
         assert_eq!(pace.turn(later), STEP);
+        // However many there are.
+        for _ in 0..100_000 {
+            pace.turn(later);
+        }
+        assert_eq!(pace.turn(later), MOST);
+        assert_eq!(pace.turn(later + MOST + STEP * BURST), Duration::ZERO);
     }
 }

@@ -289,7 +289,7 @@ impl Application {
         if let Some(id) = self.rollback.good.clone() {
             self.good = Some(Good::of(id, desired));
         }
-        self.timers.publish.get_or_insert_with(Instant::now);
+        self.timers.publish_by(Instant::now());
     }
 
     fn stays(&mut self, cause: &Cause, why: &str) {

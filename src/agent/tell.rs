@@ -1,5 +1,7 @@
 //! What an Application tells: its status, its events, its history; and what it stores of itself.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::application::{Application, STATUS_SPACING};
@@ -159,7 +161,7 @@ impl Application {
             self.timers.publish = None;
             return;
         }
-        if !urgent && !self.has_its_turn() {
+        if !urgent && !self.takes_its_turn(&status) {
             return;
         }
         let cluster = &*self.shared.cluster;
@@ -195,23 +197,44 @@ impl Application {
 }
 
 impl Application {
-    /// Whether a status that nobody waits for may be written now; its turn comes if not.
-    fn has_its_turn(&mut self) -> bool {
+    /// Whether a status may be written now that nothing was written for; its turn comes if not. What
+    /// people and other Applications go by is written at most once a second, and a word that only a
+    /// commit has moved when there is time.
+    fn takes_its_turn(&mut self, status: &ApplicationStatus) -> bool {
+        let now = Instant::now();
+        let too_soon = |at: Instant| now.duration_since(at) < STATUS_SPACING;
+        if self.published_at.is_some_and(too_soon) {
+            self.timers.publish_by(now + STATUS_SPACING);
+            return false;
+        }
+        let own = (self.owner.namespace.clone(), self.owner.name.clone());
+        if !only_moves(&self.published, status) || self.standings.borrow().is_needed(&own) {
+            return true;
+        }
         if self.timers.publish.is_some() {
             return false;
         }
-        let now = Instant::now();
-        let too_soon = |at: Instant| now.duration_since(at) < STATUS_SPACING;
-        let wait = match self.published_at {
-            Some(at) if too_soon(at) => STATUS_SPACING,
-            _ => self.shared.pace.turn(now),
-        };
-        if wait.is_zero() {
-            return true;
+        let wait = self.shared.pace.turn(now);
+        if wait > Duration::ZERO {
+            self.timers.publish_by(now + wait);
         }
-        self.timers.publish = Some(now + wait);
-        false
+        wait.is_zero()
     }
+}
+
+/// Whether nothing is new but the commit that was looked at.
+fn only_moves(before: &ApplicationStatus, after: &ApplicationStatus) -> bool {
+    let rest = |status: &ApplicationStatus| {
+        let mut rest = status.clone();
+        rest.sync.revision.clear();
+        rest.sync.short_revision.clear();
+        rest.sync.target_revision.clear();
+        for condition in &mut rest.conditions {
+            condition.message.clear();
+        }
+        rest
+    };
+    before != after && rest(before) == rest(after)
 }
 
 /// The time, in seconds since the epoch.
@@ -221,4 +244,38 @@ pub(super) fn seconds_now() -> f64 {
 
 fn seconds(time: jiff::Timestamp) -> f64 {
     time.as_duration().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_changes_nothing_is_no_news() {
+        let condition = |status: &str, message: &str| Condition {
+            type_: "Ready".into(),
+            status: status.into(),
+            reason: "Synced".into(),
+            message: message.into(),
+            last_transition_time: Time(jiff::Timestamp::UNIX_EPOCH),
+            observed_generation: None,
+        };
+        let mut before = ApplicationStatus::default();
+        before.sync.revision = "a".into();
+        before.conditions = vec![condition("True", "applied a")];
+        let mut after = before.clone();
+        assert!(!only_moves(&before, &after), "nothing is to be written");
+        after.sync.revision = "b".into();
+        after.sync.target_revision = "b".into();
+        after.conditions = vec![condition("True", "applied b")];
+        assert!(only_moves(&before, &after));
+        let mut sick = after.clone();
+        sick.conditions = vec![condition("False", "applied b")];
+        assert!(!only_moves(&before, &sick));
+        let mut newer = after.clone();
+        newer.observed_generation = Some(2);
+        assert!(!only_moves(&before, &newer));
+    }
 }

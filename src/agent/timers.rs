@@ -40,6 +40,11 @@ pub(super) struct Timers {
 }
 
 impl Timers {
+    /// The status is written at `at`, or before.
+    pub(super) fn publish_by(&mut self, at: Instant) {
+        self.publish = Some(self.publish.map_or(at, |before| before.min(at)));
+    }
+
     /// The next moment at which something is due; far away when nothing is.
     pub(super) fn next(&self) -> Instant {
         [

@@ -127,7 +127,7 @@ impl Application {
         let Some((attempt, mut job)) = wanted else {
             self.write_back.tried = None;
             if self.write_back.problem.take().is_some() {
-                self.timers.publish.get_or_insert_with(Instant::now);
+                self.timers.publish_by(Instant::now());
             }
             return;
         };
@@ -275,6 +275,6 @@ impl Application {
                 }
             }
         }
-        self.timers.publish = Some(Instant::now());
+        self.timers.publish_by(Instant::now());
     }
 }

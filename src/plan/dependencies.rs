@@ -36,6 +36,13 @@ pub struct Standings {
     pub complete: bool,
 }
 
+impl Standings {
+    /// Whether some Application depends on this one.
+    pub fn is_needed(&self, key: &Key) -> bool {
+        self.known.values().any(|one| one.needs.contains(key))
+    }
+}
+
 /// Why an Application does not roll forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocked {

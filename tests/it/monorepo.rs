@@ -1,5 +1,7 @@
 //! Many Applications in one repository: a commit costs what it touches.
 
+use towline_testcluster::AuditEvent;
+
 use crate::world::manifests::config_map;
 use crate::world::{World, condition, wait_for};
 
@@ -127,4 +129,59 @@ fn a_commit_that_leaves_a_mistake_as_it_is_does_not_hide_it() {
     let mended = world.repo.revert(&broken).unwrap();
     world.synced("shop", &mended);
     assert_eq!(world.value("a"), "1");
+}
+
+#[test]
+fn what_others_wait_for_is_told_at_once_however_many_a_commit_moves() {
+    let world = World::new("monorepo-told");
+    // More than are told at once where nobody waits for it.
+    let names: Vec<String> = (0..40).map(|n| format!("app{n:02}")).collect();
+    let files: Vec<(String, String)> = names
+        .iter()
+        .map(|name| (format!("{name}/own.yaml"), config_map(name, "1")))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(path, text)| (path.as_str(), text.as_str()))
+        .collect();
+    world.commit(&files);
+    for name in &names {
+        let mut app = world.application(name, name);
+        app["spec"]["source"]["interval"] = "1h".into();
+        if name == "app39" {
+            app["spec"]["dependsOn"] = serde_json::json!([{"name": "app00"}]);
+        }
+        world.create(&app);
+    }
+    let ready = |name: &str| condition(&world.app(name), "Ready")["status"] == "True";
+    names.iter().for_each(|name| wait_for(name, || ready(name)));
+    // A spec that changes nothing in the cluster is looked at nevertheless: a parent, and whoever
+    // runs `kubectl wait`, go by the generation.
+    let mark = world.plane.audit_mark();
+    for name in &names {
+        world.change(name, &serde_json::json!({"retry": {"limit": 7}}));
+    }
+    let is_seen = |name: &str| {
+        let app = world.app(name);
+        app["status"]["observedGeneration"] == app["metadata"]["generation"]
+    };
+    names
+        .iter()
+        .for_each(|name| wait_for(name, || is_seen(name)));
+    let requests = world.requests(mark);
+    let is_told = |event: &&AuditEvent| event.name == "app20" && event.is_write();
+    let statuses = requests.iter().filter(is_told).count();
+    assert!(statuses <= 4, "{statuses} writes for one change");
+    // What an Application depends on has looked at a commit that is not its own before others are
+    // told that it was there.
+    let commit = world.commit(&[("app39/own.yaml", &config_map("app39", "2"))]);
+    world.poke("app39");
+    wait_for("the dependent one", || world.value("app39") == "2");
+    world.synced("app39", &commit);
+    // In the end all have.
+    names.iter().for_each(|name| {
+        wait_for(name, || {
+            world.app(name)["status"]["sync"]["revision"] == commit
+        });
+    });
 }
