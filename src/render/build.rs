@@ -423,9 +423,9 @@ impl Build {
             return Ok(0);
         }
         let mut together = Vec::new();
-        for step in steps {
+        for step in steps.iter().take(each::TOGETHER) {
             // What cannot begin is told when the steps in front of it have passed.
-            let Ok(Some(each)) = step.transformer.each(resources.len(), &self.context) else {
+            let Ok(Some(each)) = step.transformer.each(&self.context) else {
                 break;
             };
             let is_last = each.ends_unique();
@@ -434,14 +434,17 @@ impl Build {
                 break;
             }
         }
-        if together.is_empty() {
+        let Some(last) = together.len().checked_sub(1) else {
             return Ok(0);
-        }
-        each::run(&together, resources, &self.context).map_err(|failed| {
-            let step = &steps[failed.step];
-            layer.place(failed.error, step.field, step.index)
-        })?;
-        self.context.meter.look(resources.take_looks())?;
+        };
+        let place = |error, step: usize| {
+            let step = &steps[step];
+            layer.place(error, step.field, step.index)
+        };
+        each::run(&together, resources, &self.context)
+            .map_err(|failed| place(failed.error, failed.step))?;
+        let looks = self.context.meter.look(resources.take_looks());
+        looks.map_err(|error| place(error, last))?;
         Ok(together.len())
     }
 
@@ -450,7 +453,7 @@ impl Build {
     /// # Errors
     /// The transformer's, or past the limit.
     pub fn run(&self, transformer: &dyn Transformer, resources: &mut Resources) -> Result<()> {
-        if let Some(each) = transformer.each(resources.len(), &self.context)? {
+        if let Some(each) = transformer.each(&self.context)? {
             each::run(&[each], resources, &self.context).map_err(|failed| failed.error)?;
             return self.context.meter.look(resources.take_looks());
         }

@@ -11,10 +11,18 @@ use super::resources::Resources;
 /// How many objects a thread takes at a time: those of so many are in its cache together.
 pub(super) const PORTION: usize = 256;
 
+/// How many transformers are run together. Each thread remembers something for each of them.
+pub(super) const TOGETHER: usize = 32;
+
 /// What a transformer does to each object.
 pub(super) trait Each: Sync {
     /// What one thread does to one object after the other.
     fn worker(&self) -> Worker<'_>;
+
+    /// How many keys and values it looks at in so many objects, besides what every transformer does.
+    fn steps(&self, _objects: usize) -> usize {
+        0
+    }
 
     /// Whether kind, name or namespace may change.
     fn changes_ids(&self) -> bool;
@@ -37,7 +45,7 @@ pub(super) fn apply(
     resources: &mut Resources,
     context: &Context,
 ) -> Result<()> {
-    let Some(each) = transformer.each(resources.len(), context)? else {
+    let Some(each) = transformer.each(context)? else {
         return Ok(());
     };
     run(&[each], resources, context).map_err(|failed| failed.error)
@@ -52,7 +60,8 @@ pub(super) struct Failed {
 }
 
 /// Runs transformers one after the other on each object, and counts their looks. Of several objects
-/// that fail, one is told that depends on the objects alone.
+/// that fail, one is told that depends on the objects alone. A limit is that of the render: it is
+/// told of the last transformer, as who meets it depends on the threads.
 ///
 /// # Errors
 /// The transformer's, or past the limit.
@@ -65,6 +74,10 @@ pub(super) fn run(
     let step = steps.len().saturating_sub(1);
     let at_last = |error| Failed { step, error };
     let meter = &context.meter;
+    for (step, each) in steps.iter().enumerate() {
+        let work = meter.work(each.steps(resources.len()));
+        work.map_err(|error| Failed { step, error })?;
+    }
     resources.try_each(PORTION, context.threads, changes_ids, |portion| {
         let mut workers: Vec<_> = steps.iter().map(|each| each.worker()).collect();
         let mut looks = 0;
@@ -72,7 +85,10 @@ pub(super) fn run(
             for (step, worker) in workers.iter_mut().enumerate() {
                 // Each has its former names in view.
                 looks += 1 + resource.trail.past.len();
-                worker(resource).map_err(|error| Failed { step, error })?;
+                worker(resource).map_err(|error| match error.is_limit() {
+                    true => at_last(error),
+                    false => Failed { step, error },
+                })?;
             }
         }
         meter.look(looks).map_err(at_last)

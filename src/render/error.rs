@@ -127,6 +127,17 @@ impl Error {
         })
     }
 
+    /// Whether it is too much for one render.
+    pub(super) fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            Self::Mistake {
+                reason: Reason::LimitExceeded,
+                ..
+            }
+        )
+    }
+
     /// The mistakes, or none where the store failed.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         match self {

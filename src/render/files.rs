@@ -1,11 +1,11 @@
 //! The manifests that a kustomization names: read and understood by several threads, and appended in
 //! order.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::build::{Build, Layer, adopt_bookkeeping};
 use super::error::{Error, Result};
-use super::limits::{MAX_NODES, MAX_TOTAL_BYTES};
+use super::limits::{MAX_NODES, MAX_OBJECTS, MAX_TOTAL_BYTES};
 use super::load;
 use super::meter::Size;
 use super::provenance::Origin;
@@ -39,9 +39,42 @@ struct Content {
     resources: Vec<Resource>,
 }
 
+/// What was read by all threads, of what one render may read.
+struct Counted {
+    bytes: AtomicUsize,
+    nodes: AtomicUsize,
+    objects: AtomicUsize,
+    /// What comes after a mistake is of no interest.
+    failed: AtomicBool,
+}
+
+impl Counted {
+    fn is_enough(&self) -> bool {
+        let over = |count: &AtomicUsize, limit| count.load(Ordering::Relaxed) > limit;
+        self.failed.load(Ordering::Relaxed)
+            || over(&self.bytes, MAX_TOTAL_BYTES)
+            || over(&self.nodes, MAX_NODES)
+            || over(&self.objects, MAX_OBJECTS)
+    }
+}
+
 impl File<'_> {
-    fn content(&self) -> Result<Content> {
+    fn content(&self, counted: &Counted) -> Result<Content> {
+        let content = self.understand(counted);
+        match &content {
+            Ok(content) => {
+                let (nodes, objects) = (content.size.nodes, content.resources.len());
+                counted.nodes.fetch_add(nodes, Ordering::Relaxed);
+                counted.objects.fetch_add(objects, Ordering::Relaxed);
+            }
+            Err(_) => counted.failed.store(true, Ordering::Relaxed),
+        }
+        content
+    }
+
+    fn understand(&self, counted: &Counted) -> Result<Content> {
         let bytes = self.file.read()?;
+        counted.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         let resources = manifest::read(&bytes, &self.file.name)?;
         Ok(Content {
             bytes: bytes.len(),
@@ -81,29 +114,28 @@ impl<'a> Files<'a> {
         at: impl Fn(Error, &str) -> Error,
     ) -> Result<()> {
         let files = std::mem::take(&mut self.waiting);
-        // Long files, and files full of aliases, are each within their limits, and too much
-        // together. Those that are left out here are not reached below either, as the count ends
-        // the render before.
-        let (bytes, nodes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let is_over = |counted: &AtomicUsize, limit| counted.load(Ordering::Relaxed) > limit;
+        // Files are each within their limits, and may be too much together. Those that are left out
+        // here are not reached below either, as a count or a mistake ends the render before; but
+        // for a few that another thread was about to read.
+        let (bytes, nodes) = layer.loader.spent();
+        let counted = Counted {
+            bytes: bytes.into(),
+            nodes: nodes.into(),
+            objects: all.len().into(),
+            failed: false.into(),
+        };
         let understood = parallel::map(files, build.context.threads, |file| {
-            if is_over(&bytes, MAX_TOTAL_BYTES) || is_over(&nodes, MAX_NODES) {
-                return (file, None);
-            }
-            let content = file.content();
-            if let Ok(content) = &content {
-                bytes.fetch_add(content.bytes, Ordering::Relaxed);
-                nodes.fetch_add(content.size.nodes, Ordering::Relaxed);
-            }
-            (file, Some(content))
+            let content = (!counted.is_enough()).then(|| file.content(&counted));
+            (file, content)
         });
         for (file, content) in understood {
             let path = file.path;
-            let content = content.unwrap_or_else(|| file.content());
+            let content = content.unwrap_or_else(|| file.content(&counted));
             let mut content = content.map_err(|e| at(e, path))?;
-            let counted = layer.loader.spend_bytes(content.bytes);
-            let counted = counted.and_then(|()| layer.loader.count(content.size));
-            counted.map_err(|e| at(e.within(&file.file.name), path))?;
+            let bytes = layer.loader.spend_bytes(content.bytes);
+            bytes.map_err(|e| at(e, path))?;
+            let nodes = layer.loader.count(content.size);
+            nodes.map_err(|e| at(e.within(&file.file.name), path))?;
             for resource in &mut content.resources {
                 begin(build, layer, &file, resource);
             }

@@ -28,7 +28,7 @@ impl Transformer for Images {
         each::apply(self, resources, context)
     }
 
-    fn each<'a>(&'a self, _: usize, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
+    fn each<'a>(&'a self, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
         let meter = &context.meter;
         Ok(Some(Box::new(EachObject {
             images: self,

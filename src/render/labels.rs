@@ -28,15 +28,7 @@ impl Transformer for Entries {
         each::apply(self, resources, context)
     }
 
-    fn each<'a>(
-        &'a self,
-        objects: usize,
-        context: &'a Context,
-    ) -> Result<Option<Box<dyn Each + 'a>>> {
-        let meter = &context.meter;
-        // each entry is looked for among the others
-        let work = self.entries.len().saturating_mul(self.entries.len());
-        meter.work(work.saturating_mul(objects))?;
+    fn each<'a>(&'a self, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
         let entries = self.entries.iter();
         let entries = entries.map(|(key, value)| (key.as_str(), value.as_str()));
         Ok(Some(Box::new(EachObject {
@@ -44,7 +36,7 @@ impl Transformer for Entries {
                 .map(|entry| (entry, context.shares.next()))
                 .collect(),
             specs: &self.specs,
-            meter,
+            meter: &context.meter,
         })))
     }
 }
@@ -76,6 +68,12 @@ impl Each for EachObject<'_> {
             sharing::follow(&mut resource.object, &changed);
             Ok(())
         })
+    }
+
+    fn steps(&self, objects: usize) -> usize {
+        // each entry is looked for among the others
+        let entries = self.entries.len();
+        entries.saturating_mul(entries).saturating_mul(objects)
     }
 
     fn changes_ids(&self) -> bool {

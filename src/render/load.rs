@@ -206,6 +206,11 @@ impl<'a> Loader<'a> {
         spend(&self.budget.files, 1, MAX_FILES, "files read")
     }
 
+    /// What was read until now: bytes of files, and the keys and values in them.
+    pub fn spent(&self) -> (usize, usize) {
+        (self.budget.bytes.get(), self.budget.nodes.get())
+    }
+
     /// Counts the bytes of a file.
     ///
     /// # Errors
@@ -219,7 +224,7 @@ impl<'a> Loader<'a> {
 #[derive(Debug)]
 pub(super) struct File<'a> {
     tree: &'a Tree,
-    /// The path of the root of the repository.
+    /// The path from the root of the repository.
     pub name: String,
     found: Option<Found>,
 }

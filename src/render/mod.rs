@@ -199,13 +199,12 @@ trait Transformer: std::fmt::Debug {
         false
     }
 
-    /// What it does to each of so many objects, where it looks at no others meanwhile.
+    /// What it does to each object, where it looks at no others meanwhile.
     ///
     /// # Errors
-    /// Where it cannot do it to any, or that would be too much.
+    /// Where it cannot do it to any.
     fn each<'a>(
         &'a self,
-        _objects: usize,
         _context: &'a context::Context,
     ) -> error::Result<Option<Box<dyn each::Each + 'a>>> {
         Ok(None)

@@ -33,7 +33,7 @@ impl Transformer for NameAffix {
         each::apply(self, resources, context)
     }
 
-    fn each<'a>(&'a self, _: usize, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
+    fn each<'a>(&'a self, context: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
         let meter = &context.meter;
         Ok(Some(Box::new(EachObject { affix: self, meter })))
     }
@@ -90,7 +90,7 @@ impl NameAffix {
                 replace_untyped(node, &name);
                 Ok(())
             })
-            .map_err(|e| e.about(resource.id()))?;
+            .map_err(|e| resource.blame(e))?;
         }
         Ok(())
     }

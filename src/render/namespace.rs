@@ -40,7 +40,7 @@ impl Transformer for Namespace {
         each::apply(self, resources, context)
     }
 
-    fn each<'a>(&'a self, _: usize, _: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
+    fn each<'a>(&'a self, _: &'a Context) -> Result<Option<Box<dyn Each + 'a>>> {
         if self.namespace.chars().count() > MAX_NAMESPACE_CHARS {
             return Err(Error::new(
                 Reason::LimitExceeded,

@@ -289,6 +289,10 @@ impl Transformer for Both {
             .iter()
             .try_for_each(|one| one.apply(resources, context))
     }
+
+    fn counts_its_looks(&self) -> bool {
+        true
+    }
 }
 
 /// Adds hashes to names in the middle of a build.

@@ -241,8 +241,12 @@ impl Resource {
         )))
     }
 
-    /// An error with this object in it, and the place where the object was declared.
+    /// An error with this object in it, and the place where the object was declared. A limit is that
+    /// of the whole render, and no object's.
     pub fn blame(&self, error: Error) -> Error {
+        if error.is_limit() {
+            return error;
+        }
         error
             .about(self.id())
             .on_line(self.source.line.unwrap_or(0))

@@ -11,6 +11,7 @@ mod objects;
 mod paths;
 mod plugins;
 mod shapes;
+mod threads;
 
 use std::time::Duration;
 
