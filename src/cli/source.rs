@@ -12,6 +12,7 @@ use crate::api::ApplicationSpec;
 use crate::cluster::Cluster;
 use crate::git::{
     AllowedSchemes, Cache, Credential, RemoteUrl, Repository, Revision, Scheme, TargetRevision,
+    expand,
 };
 use crate::tree::Tree;
 
@@ -85,7 +86,21 @@ pub(super) async fn of_directory(dir: &Path, revision: &str) -> anyhow::Result<(
     let text = format!("file://{}", root.display());
     let remote = RemoteUrl::parse(&text, &AllowedSchemes::with([Scheme::File]))?;
     let below = below.trim_matches('/').to_owned();
-    let source = read(remote, Credential::none(), revision.to_owned(), None).await?;
+    let source = read(
+        remote.clone(),
+        Credential::none(),
+        revision.to_owned(),
+        None,
+    )
+    .await;
+    let source = match source {
+        // A branch or a tag of that name comes first, as for git.
+        Err(error) => match expand(root, revision)? {
+            Some(commit) => read(remote, Credential::none(), commit, None).await?,
+            None => return Err(error),
+        },
+        Ok(source) => source,
+    };
     Ok((source, below))
 }
 

@@ -13,6 +13,7 @@
 //! lines about commits ── Repository::append_notes ──> refs/notes/towline
 //! ```
 
+mod abbreviation;
 mod addresses;
 mod cache;
 mod clients;
@@ -57,6 +58,7 @@ mod url;
 mod url_parts;
 mod wire;
 
+pub use abbreviation::expand;
 pub use cache::Cache;
 pub use commit::{CommitDetails, REASON_TRAILER};
 pub use credential::Credential;

@@ -108,8 +108,11 @@ fn a_commit_of_a_clone_is_compared_whatever_is_checked_out() {
     let (world, first, next) = world("diff-clone");
     let dir = world.repo.work_tree().join("app");
     let dir = dir.to_str().unwrap();
-    let (code, out, err) = diff(&world, &[dir, "--revision", &first]);
-    assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    // As `git log --oneline` prints it, too.
+    for revision in [first.as_str(), &first[..7]] {
+        let (code, out, err) = diff(&world, &[dir, "--revision", revision]);
+        assert_eq!((code, out.as_str(), err.as_str()), (0, "", ""));
+    }
     std::fs::remove_file(format!("{dir}/a.yaml")).unwrap();
     let (code, out, err) = diff(&world, &[dir, "--revision", &next, "-o", "json"]);
     assert_eq!(code, 1, "{err}");

@@ -49,8 +49,9 @@ pub(super) struct DiffArgs {
     /// default is the one that the Application names, in its own repository
     #[arg(required_unless_present = "revision")]
     dir: Option<PathBuf>,
-    /// Compare this commit, not the files that are there: 40 digits, a branch or a tag, of the clone
-    /// that the directory is in, or else of the Application's repository
+    /// Compare this commit, not the files that are there: a branch, a tag or a commit, of the clone
+    /// that the directory is in (where the first digits are enough), or else of the Application's
+    /// repository
     #[arg(long, value_name = "REVISION")]
     revision: Option<String>,
     /// Compare as this Application would: into its namespace, with what would be pruned

@@ -1,6 +1,6 @@
 //! Repositories in directories of this machine, without the `git` program.
 
-use towline::git::{Credential, Error};
+use towline::git::{Credential, Error, expand};
 
 use super::{Bench, file, sync, target, targets};
 
@@ -77,4 +77,19 @@ fn what_is_no_repository_is_told() {
     let repository = bench.open(&empty.file_url(), &Credential::none());
     let error = sync(&repository, "main").expect_err("empty");
     assert!(matches!(error, Error::RepositoryEmpty { .. }), "{error:?}");
+}
+
+#[test]
+fn the_first_digits_of_a_commit_are_enough_here() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let first = repo.head().expect("a head");
+    let found = |prefix: &str| expand(repo.work_tree(), prefix).expect("it can be read");
+    assert_eq!(found(&first[..12]).as_deref(), Some(first.as_str()));
+    // A tree, which is no commit; too few digits; all of them; no digits.
+    let tree = repo.git(&["rev-parse", "HEAD^{tree}"]).expect("a tree");
+    for other in [&tree[..12], &first[..3], first.as_str(), "main"] {
+        assert_eq!(found(other), None, "{other}");
+    }
+    assert!(expand(std::path::Path::new("/nowhere"), &first[..12]).is_err());
 }
