@@ -44,6 +44,19 @@ pub(crate) fn map<T: Send, R: Send>(
     done.into_iter().flatten().collect()
 }
 
+/// What `work` makes of each of `items`, in their order, by up to `threads` threads.
+pub(crate) fn map_ref<'a, T: Sync, R: Send>(
+    items: &'a [T],
+    threads: usize,
+    work: impl Fn(&'a T) -> R + Sync,
+) -> Vec<R> {
+    let portions = items.chunks(AT_A_TIME).collect();
+    let made = map(portions, threads, |portion: &'a [T]| {
+        portion.iter().map(&work).collect::<Vec<R>>()
+    });
+    made.into_iter().flatten().collect()
+}
+
 /// Calls `work` with one portion of `items` after the other, each of up to `portion` things, by up
 /// to `threads` threads: this one, and others that have ended when it returns.
 ///

@@ -150,10 +150,9 @@ fn conclude(
     options: &Options,
 ) -> Result<()> {
     let resources = &mut accumulated.resources;
-    let threads = build.context.threads;
-    add_hashes(resources, threads)?;
+    add_hashes(resources)?;
     let references = &accumulated.config.get().name_references;
-    names::fix_references(resources, references, threads)?;
+    names::fix_references(resources, references)?;
     accumulated.vars.resolve(
         resources,
         &accumulated.config.get().var_references,
@@ -223,7 +222,7 @@ impl Build {
     /// Nothing accumulated yet.
     pub fn empty(&self) -> Accumulated {
         Accumulated {
-            resources: Resources::default(),
+            resources: Resources::new(self.context.threads),
             config: Layered::new(&self.builtin),
             vars: Vars::default(),
         }

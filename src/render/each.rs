@@ -78,7 +78,7 @@ pub(super) fn run(
         let work = meter.work(each.steps(resources.len()));
         work.map_err(|error| Failed { step, error })?;
     }
-    resources.try_each(PORTION, context.threads, changes_ids, |portion| {
+    resources.try_each(PORTION, changes_ids, |portion| {
         let mut workers: Vec<_> = steps.iter().map(|each| each.worker()).collect();
         let mut looks = 0;
         for resource in portion.iter_mut().filter(|resource| !resource.deleted) {

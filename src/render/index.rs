@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
+use crate::parallel;
+
 /// The places of objects by the hash of something of theirs. Small, because it is as long as the
 /// render is large: nearly every hash has one place.
 #[derive(Debug, Default)]
@@ -16,17 +18,38 @@ pub(super) struct Index {
 
 impl Index {
     /// With room for so many keys.
-    pub fn with_capacity(keys: usize) -> Self {
+    fn with_capacity(keys: usize) -> Self {
         Self {
             first: HashMap::with_capacity_and_hasher(keys, BuildHasherDefault::default()),
             ..Self::default()
         }
     }
 
+    /// Of all items: `keys` are those of each. Up to `threads` threads look at them.
+    pub fn of<'a, T: Sync, K: Hash, I: IntoIterator<Item = K>>(
+        items: &'a [T],
+        threads: usize,
+        keys: impl Fn(&'a T) -> I + Sync,
+    ) -> Self {
+        let mut index = Self::with_capacity(items.len());
+        let state = &index.state;
+        let hashes = parallel::map_ref(items, threads, |item| {
+            let hashes = keys(item).into_iter().map(|key| state.hash_one(key));
+            hashes.collect::<Hashes>()
+        });
+        for (place, hashes) in hashes.into_iter().enumerate() {
+            hashes.for_each(|hash| index.put(hash, place));
+        }
+        index
+    }
+
     /// Adds the object at `place` under `key`. Places come in rising order.
     pub fn add(&mut self, key: impl Hash, place: usize) {
+        self.put(self.state.hash_one(key), place);
+    }
+
+    fn put(&mut self, hash: u64, place: usize) {
         let place = narrow(place);
-        let hash = self.state.hash_one(key);
         let first = *self.first.entry(hash).or_insert(place);
         if first == place {
             return;
@@ -49,6 +72,35 @@ impl Index {
     }
 }
 
+/// The hashes of one item, nearly always few.
+#[derive(Default)]
+struct Hashes {
+    few: [u64; 3],
+    len: usize,
+    more: Vec<u64>,
+}
+
+impl FromIterator<u64> for Hashes {
+    fn from_iter<I: IntoIterator<Item = u64>>(hashes: I) -> Self {
+        let mut all = Self::default();
+        for hash in hashes {
+            match all.few.get_mut(all.len) {
+                Some(place) => *place = hash,
+                None => all.more.push(hash),
+            }
+            all.len += 1;
+        }
+        all
+    }
+}
+
+impl Hashes {
+    fn for_each(self, each: impl FnMut(u64)) {
+        let few = self.few.into_iter().take(self.len);
+        few.chain(self.more).for_each(each);
+    }
+}
+
 /// Places of objects, in rising order.
 #[derive(Debug)]
 pub(super) struct Places<'a> {
@@ -65,17 +117,15 @@ impl Iterator for Places<'_> {
     }
 }
 
-/// The first item whose key one before it has, by its place.
-pub(super) fn first_duplicate<'a, T, K: Hash + Eq>(
+/// The first item whose key one before it has, by its place. Up to `threads` threads look.
+pub(super) fn first_duplicate<'a, T: Sync, K: Hash + Eq>(
     items: &'a [T],
-    key: impl Fn(&'a T) -> K,
+    threads: usize,
+    key: impl Fn(&'a T) -> K + Sync,
 ) -> Option<usize> {
     let state = RandomState::new();
-    let mut hashes: Vec<(u64, u32)> = items
-        .iter()
-        .enumerate()
-        .map(|(place, item)| (state.hash_one(key(item)), narrow(place)))
-        .collect();
+    let hashes = parallel::map_ref(items, threads, |item| state.hash_one(key(item)));
+    let mut hashes: Vec<(u64, u32)> = hashes.into_iter().zip(0..).collect();
     hashes.sort_unstable();
     let mut found: Option<usize> = None;
     for same in hashes.chunk_by(|(a, _), (b, _)| a == b) {
@@ -138,11 +188,19 @@ mod tests {
 
     #[test]
     fn the_first_duplicate_is_that_of_the_least_place() {
-        assert_eq!(first_duplicate(&["a", "b", "c"], |key| *key), None);
-        assert_eq!(
-            first_duplicate(&["a", "b", "c", "b", "a"], |key| *key),
-            Some(3)
-        );
-        assert_eq!(first_duplicate(&["a", "a", "a"], |key| *key), Some(1));
+        let first = |keys: &[&str]| first_duplicate(keys, 2, |key| *key);
+        assert_eq!(first(&["a", "b", "c"]), None);
+        assert_eq!(first(&["a", "b", "c", "b", "a"]), Some(3));
+        assert_eq!(first(&["a", "a", "a"]), Some(1));
+    }
+
+    #[test]
+    fn an_item_is_found_by_each_of_its_keys() {
+        let items: Vec<Vec<usize>> = (0..100).map(|i| (i..i + i % 7).collect()).collect();
+        let index = Index::of(&items, 2, |keys| keys.iter().copied());
+        for key in 0..110 {
+            let with = (0..items.len()).filter(|place| items[*place].contains(&key));
+            assert!(index.find(key).eq(with), "{key}");
+        }
     }
 }

@@ -300,8 +300,8 @@ impl Transformer for Both {
 struct Hash;
 
 impl Transformer for Hash {
-    fn apply(&self, resources: &mut Resources, context: &context::Context) -> Result<()> {
-        add_hashes(resources, context.threads)
+    fn apply(&self, resources: &mut Resources, _: &context::Context) -> Result<()> {
+        add_hashes(resources)
     }
 }
 

@@ -25,9 +25,19 @@ pub(super) struct Resources {
     has_deleted: bool,
     /// Looks that indexes and deletions cost since somebody asked.
     looks: usize,
+    /// How many threads may look at them.
+    threads: usize,
 }
 
 impl Resources {
+    /// None yet; so many threads may look at them.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            ..Self::default()
+        }
+    }
+
     /// Appends an object.
     ///
     /// # Errors
@@ -41,13 +51,9 @@ impl Resources {
             .hint("split the application"));
         }
         let place = self.list.len();
-        let list = &self.list;
+        let (list, threads) = (&self.list, self.threads);
         let present = self.present.get_or_insert_with(|| {
-            let mut index = Index::with_capacity(list.len());
-            for (i, resource) in list.iter().enumerate().filter(|(_, r)| !r.deleted) {
-                index.add(resource.key(), i);
-            }
-            index
+            Index::of(list, threads, |one| (!one.deleted).then(|| one.key()))
         });
         let key = resource.key();
         let mut same_hash = present.find(key).map(|i| &list[i]);
@@ -119,21 +125,20 @@ impl Resources {
     }
 
     /// Changes the objects by several threads, in portions of so many, deleted ones among them; where
-    /// `changes_ids` is false, all but kind, name, namespace and the names of the past.
+    /// `changes_ids` is false, anything but kind, name, namespace and the names of the past.
     ///
     /// # Errors
     /// The first that `work` has, in the order of the objects.
     pub fn try_each<E: Send>(
         &mut self,
         portion: usize,
-        threads: usize,
         changes_ids: bool,
         work: impl Fn(&mut [Resource]) -> std::result::Result<(), E> + Sync,
     ) -> std::result::Result<(), E> {
         if changes_ids {
             self.forget();
         }
-        parallel::try_each(&mut self.list, portion, threads, work)
+        parallel::try_each(&mut self.list, portion, self.threads, work)
     }
 
     /// One object.
@@ -192,7 +197,8 @@ impl Resources {
     /// Puts them into the order of `ranks`.
     pub fn sort(&mut self, ranks: &Ranks) {
         let key = |r: &Resource| ranks.key(r.kind_ref(), r.namespace(), r.name());
-        let mut keyed: Vec<_> = self.list.iter().map(key).zip(0..).collect();
+        let keys = parallel::map_ref(&self.list, self.threads, key);
+        let mut keyed: Vec<_> = keys.into_iter().zip(0..).collect();
         keyed.sort_by(|(a, _), (b, _)| a.compare(b));
         let mut target: Vec<usize> = vec![0; keyed.len()];
         for (to, (_, from)) in keyed.into_iter().enumerate() {
@@ -217,21 +223,17 @@ impl Resources {
     pub fn check_unique(&mut self) -> Result<()> {
         self.looks += self.list.len();
         let list: Vec<&Resource> = self.iter().collect();
-        first_duplicate(&list, |resource| resource.key())
+        first_duplicate(&list, self.threads, |resource| resource.key())
             .map_or(Ok(()), |place| Err(duplicate(list[place])))
     }
 
     /// The objects that have or had this identity.
     pub fn with_any_id(&mut self, id: &Identity) -> Vec<usize> {
-        let list = &self.list;
+        let (list, threads) = (&self.list, self.threads);
         let looks = &mut self.looks;
         let index = self.any.get_or_insert_with(|| {
             *looks += list.len();
-            let mut index = Index::with_capacity(list.len());
-            for (i, resource) in list.iter().enumerate() {
-                resource.all_keys().for_each(|key| index.add(key, i));
-            }
-            index
+            Index::of(list, threads, Resource::all_keys)
         });
         let key = id.key();
         let is_it = |r: &Resource| !r.deleted && r.all_keys().any(|have| have == key);
@@ -241,15 +243,11 @@ impl Resources {
 
     /// The objects that have or had this name.
     pub fn with_any_name(&mut self, name: &str) -> Vec<usize> {
-        let list = &self.list;
+        let (list, threads) = (&self.list, self.threads);
         let looks = &mut self.looks;
         let index = self.names.get_or_insert_with(|| {
             *looks += list.len();
-            let mut index = Index::with_capacity(list.len());
-            for (i, resource) in list.iter().enumerate() {
-                resource.all_names().for_each(|name| index.add(name, i));
-            }
-            index
+            Index::of(list, threads, Resource::all_names)
         });
         let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
         let found = index.find(name);

@@ -10,12 +10,12 @@ use super::super::resources::Resources;
 use super::super::{Generated, fields, go_json};
 use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 
-/// Appends the hash to every name that wants one; up to `threads` threads make them.
+/// Appends the hash to every name that wants one.
 ///
 /// # Errors
 /// On content that cannot be written as JSON.
-pub(in super::super) fn add_hashes(resources: &mut Resources, threads: usize) -> Result<()> {
-    resources.try_each(PORTION, threads, true, |portion| {
+pub(in super::super) fn add_hashes(resources: &mut Resources) -> Result<()> {
+    resources.try_each(PORTION, true, |portion| {
         let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
         there.try_for_each(add_hash)
     })

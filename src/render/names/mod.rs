@@ -21,18 +21,17 @@ use super::walk::{Make, visit};
 use crate::object::Gvk;
 use crate::yaml::{Mapping, Node};
 
-/// Lets every reference follow the object that it means; up to `threads` threads look.
+/// Lets every reference follow the object that it means.
 ///
 /// # Errors
 /// Where several objects could be meant.
 pub(super) fn fix_references(
     resources: &mut Resources,
     references: &[NameReference],
-    threads: usize,
 ) -> Result<()> {
     let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
     let candidates = Candidates::new(resources.iter(), is_target);
-    resources.try_each(PORTION, threads, false, |portion| {
+    resources.try_each(PORTION, false, |portion| {
         let mut table = Table::new(references);
         let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
         there.try_for_each(|resource| {
