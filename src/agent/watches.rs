@@ -213,12 +213,18 @@ impl Watches {
         mailbox
     }
 
-    /// Ends the mailbox of an Application.
-    pub fn unregister(&self, owner: &Owner) {
-        self.mailboxes
+    /// Ends the mailbox of an Application; not that of another one of its name, which has taken its
+    /// place by then and would hear of nothing any more.
+    pub fn unregister(&self, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self
+            .mailboxes
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&owner.key());
+            .unwrap_or_else(PoisonError::into_inner);
+        let label = mailbox.label();
+        let is_it = |known: &Arc<Mailbox>| Arc::ptr_eq(known, mailbox);
+        if mailboxes.get(&*label).is_some_and(is_it) {
+            mailboxes.remove(&*label);
+        }
     }
 
     /// Sees to it that a kind is watched as `who`, at least in `namespace`.
@@ -445,4 +451,33 @@ impl Task {
 /// The lock; a panic of another holder leaves the map as it was.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fake::FakeCluster;
+
+    fn owner() -> Owner {
+        Owner {
+            install: "i".into(),
+            namespace: "n".into(),
+            name: "shop".into(),
+        }
+    }
+
+    #[test]
+    fn an_application_that_ends_late_leaves_the_mailbox_of_the_next_one_of_its_name() {
+        let watches = Watches::new(Arc::new(FakeCluster::default()));
+        let heard_by = || {
+            let mailboxes = watches.mailboxes.read().expect("no test panicked with it");
+            mailboxes.get(&owner().key()).cloned()
+        };
+        let old = watches.register(&owner());
+        let new = watches.register(&owner());
+        watches.unregister(&old);
+        assert!(heard_by().is_some_and(|mailbox| Arc::ptr_eq(&mailbox, &new)));
+        watches.unregister(&new);
+        assert!(heard_by().is_none());
+    }
 }
