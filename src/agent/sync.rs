@@ -60,15 +60,8 @@ impl Application {
             self.barred = true;
             plan = self.decide(&desired, policy, now);
         }
-        self.watch_ends(&plan, &desired, who);
         let before = tokio::time::Instant::now();
-        let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
-            Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,
-            Err(problem) => {
-                self.problems.push(problem);
-                true
-            }
-        };
+        let complete = self.write(&plan, &desired, policy, who, now).await;
         if !plan.steps.is_empty() {
             let first = self.problems.first().map(|problem| problem.reason.as_str());
             let seconds = before.elapsed().as_secs_f64();
@@ -147,8 +140,27 @@ impl Application {
         plan
     }
 
+    /// Carries a plan out, once it is written down and can be seen to end. Returns false when it was
+    /// pre-empted.
+    pub(super) async fn write(
+        &mut self,
+        plan: &Plan,
+        desired: &Arc<Desired>,
+        policy: &Policy,
+        who: &Identity,
+        now: i64,
+    ) -> bool {
+        let ends = self.watch_ends(plan, desired, who);
+        if let Err(problem) = self.write_ahead(plan, desired, policy, who, now).await {
+            self.problems.push(problem);
+            return true;
+        }
+        self.watched(ends, who).await;
+        self.carry_out(plan, desired, policy, who, now).await
+    }
+
     /// Writes down what is about to be created, before it is; makes the namespace.
-    pub(super) async fn write_ahead(
+    async fn write_ahead(
         &mut self,
         plan: &Plan,
         desired: &Desired,
@@ -226,7 +238,7 @@ impl Application {
     }
 
     /// Carries the plan out and takes in what each step did. Returns false when it was pre-empted.
-    pub(super) async fn carry_out(
+    async fn carry_out(
         &mut self,
         plan: &Plan,
         desired: &Arc<Desired>,

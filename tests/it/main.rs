@@ -24,6 +24,7 @@ mod dependencies;
 mod diff;
 mod drift;
 mod endpoints;
+mod ends;
 mod explain;
 mod failures;
 mod fights;
