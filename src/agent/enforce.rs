@@ -23,6 +23,9 @@ impl Application {
         // What is declared now is not known: nothing but healing can be planned.
         let declared = Arc::new(Desired::default());
         let complete = self.write(&plan, &declared, policy, who, now).await;
+        if self.inventory.is_none() {
+            return self.read_anew().await;
+        }
         self.watch(self.enforced.values(), who);
         let next = self.plan_heal(policy);
         let more = !next.steps.is_empty() && self.problems.len() == told;

@@ -67,6 +67,9 @@ impl Application {
             let seconds = before.elapsed().as_secs_f64();
             self.shared.metrics.sync(first.map_or(Ok(()), Err), seconds);
         }
+        if self.inventory.is_none() {
+            return self.read_anew().await;
+        }
         self.changed += self.summary.rolled_forward();
         let hooks = desired.hooks.values().map(|hook| &hook.object);
         self.watch(desired.objects.values().chain(hooks), who);
@@ -94,6 +97,15 @@ impl Application {
             self.inventory = Some(loaded.map_err(|e| Problem::of(&e))?);
         }
         Ok(())
+    }
+
+    /// Ends a pass whose records could not be stored: what is stored is read anew, and the next pass
+    /// decides by that. With no records everything would look as if it were not owned, or had not run.
+    pub(super) async fn read_anew(&mut self) -> End {
+        if let Err(problem) = self.load_inventory().await {
+            self.problems.push(problem);
+        }
+        End::Settled
     }
 
     /// Diff and plan of the newest revision, and healing to what is enforced.
