@@ -34,6 +34,10 @@ impl Application {
     pub(super) async fn pass(&mut self, policy: &Policy, who: &Identity, now: i64) -> End {
         self.problems = self.blocked.iter().cloned().collect();
         self.summary = Summary::default();
+        if self.requests.borrow().gone {
+            // The next one of its name waits for the end of this one.
+            return End::Settled;
+        }
         self.barred = false;
         self.court.refused = None;
         if let Err(problem) = self.load_inventory().await {

@@ -115,6 +115,10 @@ impl Application {
 
     /// Writes the status if it changed, and the events of what happened.
     pub(super) async fn publish(&mut self, request: &Request, urgent: bool) {
+        if self.requests.borrow().gone {
+            // What has its name now is another one.
+            return;
+        }
         let worst = self.worst();
         let resources: Vec<Resource> = self.recorded.values().cloned().collect();
         let who = request

@@ -46,6 +46,7 @@ mod pods;
 mod prune;
 mod prune_order;
 mod quiet;
+mod recreated;
 mod refusals;
 mod remotes;
 mod render;
