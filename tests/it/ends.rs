@@ -200,3 +200,29 @@ fn a_record_that_could_not_be_stored_at_once_costs_no_other_record() {
     wait_for("the old one to go", || world.value("b").is_empty());
     assert_eq!(counted, 2);
 }
+
+#[test]
+fn an_agent_that_ends_in_the_grace_of_a_sync_that_fails_is_followed_by_one_that_runs_its_hook() {
+    let mut world = World::new("ends-grace");
+    let mark = world.plane.audit_mark();
+    let alarm = job("alarm", keys::HOOK, "SyncFail");
+    let files = [
+        ("shop/a.yaml", &*config_map("a", "1")),
+        ("shop/alarm.yaml", &*alarm),
+    ];
+    world.deploy("shop", "shop", &files);
+    // It says so itself that it failed, so that the next agent knows it from its first look on.
+    let stays = held(&first_wave("migrate")).replace("  ttlSecondsAfterFinished: 0\n", "");
+    world.commit(&[("shop/migrate.yaml", &stays)]);
+    world.poke("shop");
+    end(&world, "migrate", "Failed");
+    wait_for("the failure", || {
+        world.app("shop")["status"]["health"]["status"] == "Degraded"
+    });
+    world.kill_agent();
+    world.start();
+    wait_for("the SyncFail hook", || created(&world, mark, "alarm") == 1);
+    wait_for("its end", || world.live("Job", "alarm").is_none());
+    world.assert_quiet();
+    assert_eq!(created(&world, mark, "alarm"), 1);
+}
