@@ -295,7 +295,7 @@ impl Application {
                 () = tokio::time::sleep_until(at) => {}
             }
         }
-        self.shared.watches.unregister(&self.owner);
+        self.shared.watches.unregister(&self.mailbox);
         let state = (
             self.published.sync.status.as_str(),
             self.published.health.status.as_str(),

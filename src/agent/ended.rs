@@ -2,15 +2,20 @@
 //! is written down, so that they neither run again nor count for what they are not.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
 
 use super::application::Application;
+use crate::cluster::{Identity, Resource};
 use crate::desired::{Desired, DesiredObject};
 use crate::health::{Health, Status};
 use crate::inventory::Entry;
 use crate::live::{Observed, Sighting};
 use crate::object::ObjectId;
-use crate::plan::Plan;
+use crate::plan::{Action, Plan, Step};
 
 /// What is said of a Job whose own words are gone.
 const FAILED: &str = "the Job failed";
@@ -21,6 +26,8 @@ const UNSEEN: &str = "its end was not seen: it is gone, perhaps by its ttlSecond
 const SLACK: i64 = 60;
 /// The same where the time of the end is known: a person may delete it a moment later, to try again.
 const SKEW: i64 = 2;
+/// How long a watch may take to open, before that is created which it is for.
+const OPENING: Duration = Duration::from_secs(10);
 
 impl Application {
     /// Writes down what ended, and what must have ended. `now` is in seconds since the epoch.
@@ -62,22 +69,43 @@ impl Application {
     }
 
     /// Watches the kinds of what a plan creates that ends by itself: it may be gone before a watch
-    /// that is opened afterwards lists.
+    /// that is opened afterwards lists. Returns where those are.
     pub(super) fn watch_ends(
         &self,
         plan: &Plan,
         desired: &Desired,
-        who: &crate::cluster::Identity,
-    ) {
+        who: &Identity,
+    ) -> BTreeSet<(Resource, String)> {
         let object = |id: &ObjectId| -> Option<&Arc<DesiredObject>> {
             let hook = desired.hooks.get(id).map(|hook| &hook.object);
-            desired.objects.get(id).or(hook)
+            let declared = desired.objects.get(id).or(hook);
+            declared.or_else(|| self.enforced.get(id))
         };
-        let created = plan.steps.iter().filter(|step| step.id.runs_to_its_end());
-        let mut created = created.filter_map(|step| object(&step.id)).peekable();
-        if created.peek().is_some() {
-            self.watch(created, who);
+        let ends =
+            |step: &&Step| matches!(step.action, Action::RunHook(_)) || step.id.runs_to_its_end();
+        let created: Vec<_> = { plan.steps.iter().filter(ends) }
+            .filter_map(|step| object(&step.id))
+            .collect();
+        if created.is_empty() {
+            return BTreeSet::new();
         }
+        self.watch(created.iter().copied(), who);
+        let place = |object: &Arc<DesiredObject>| {
+            let resource = object.resource()?.clone();
+            Some((resource, object.id.namespace.clone()))
+        };
+        created.into_iter().filter_map(place).collect()
+    }
+
+    /// Waits until these are watched, once for each kind: for what the API server answers to a list,
+    /// as for every other answer. Where it may not be watched, or does not answer in time, what is
+    /// created may end unseen; that is no reason not to create it.
+    pub(super) async fn watched(&self, ends: BTreeSet<(Resource, String)>, who: &Identity) {
+        let watches = &self.shared.watches;
+        let opened = ends
+            .iter()
+            .map(|(resource, namespace)| watches.opened(who, resource, namespace, OPENING));
+        join_all(opened).await;
     }
 
     /// How an object is, also one that is gone: of a Job that failed, what it said.

@@ -22,13 +22,10 @@ impl Application {
         let plan = self.plan_heal(policy);
         // What is declared now is not known: nothing but healing can be planned.
         let declared = Arc::new(Desired::default());
-        let complete = match self.write_ahead(&plan, &declared, policy, who, now).await {
-            Ok(()) => self.carry_out(&plan, &declared, policy, who, now).await,
-            Err(problem) => {
-                self.problems.push(problem);
-                true
-            }
-        };
+        let complete = self.write(&plan, &declared, policy, who, now).await;
+        if self.inventory.is_none() {
+            return self.read_anew().await;
+        }
         self.watch(self.enforced.values(), who);
         let next = self.plan_heal(policy);
         let more = !next.steps.is_empty() && self.problems.len() == told;

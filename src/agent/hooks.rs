@@ -218,9 +218,15 @@ impl Application {
             // After a start what the revision changed may be written already.
             None => {
                 let good = self.good.as_ref().map(|good| &good.desired.objects);
-                let is_new = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| {
-                    let before = good.and_then(|good| good.get(*id));
-                    good.is_some() && before.is_none_or(|before| before.hash != object.hash)
+                let commit = self.goal.as_ref().map_or("", |goal| &goal.commit);
+                let is_new = |(id, object): &(&ObjectId, &Arc<DesiredObject>)| match good {
+                    Some(good) => {
+                        let before = good.get(*id);
+                        before.is_none_or(|before| before.hash != object.hash)
+                    }
+                    // Its own mark says for which commit it was changed last. A heal leaves that as
+                    // it is.
+                    None => self.mark(id) == commit,
                 };
                 let old = desired
                     .objects

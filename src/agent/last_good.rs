@@ -394,7 +394,7 @@ impl Application {
     }
 
     /// The mark of the commit on the live object; empty where none is known.
-    fn mark(&self, id: &ObjectId) -> &str {
+    pub(super) fn mark(&self, id: &ObjectId) -> &str {
         self.live
             .get(id)
             .and_then(Sighting::present)

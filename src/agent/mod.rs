@@ -302,6 +302,7 @@ async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch:
     let mut running = Running {
         shared,
         tasks: BTreeMap::new(),
+        ending: BTreeMap::new(),
         listed: Vec::new(),
     };
     loop {
@@ -324,6 +325,9 @@ type Key = (String, String);
 struct Running {
     shared: Arc<Shared>,
     tasks: BTreeMap<Key, Task>,
+    /// Those of Applications that are gone, until they have forgotten what is stored of them. The
+    /// next one of the name begins after that: its records have the same names.
+    ending: BTreeMap<Key, Ending>,
     listed: Vec<Key>,
 }
 
@@ -331,6 +335,15 @@ struct Task {
     uid: String,
     requests: watch::Sender<Request>,
     task: JoinHandle<()>,
+}
+
+/// A task that ends by itself, or when this is dropped.
+struct Ending(JoinHandle<()>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Running {
@@ -364,17 +377,26 @@ impl Running {
     /// before. That a task has nobody to tell it anything is another matter: it forgets nothing then.
     fn gone(&mut self, key: &Key) {
         self.shared.board.remove(key);
+        self.ending.retain(|_, ending| !ending.0.is_finished());
         if let Some(task) = self.tasks.remove(key) {
             task.requests.send_modify(|request| request.gone = true);
+            self.ending.insert(key.clone(), Ending(task.task));
         }
     }
 
     fn applied(&mut self, object: &Object) {
-        self.shared.board.put(object);
         let request = Request::read(object);
         let key = (request.namespace.clone(), request.name.clone());
+        if self
+            .tasks
+            .get(&key)
+            .is_some_and(|task| task.uid != request.uid)
+        {
+            // It was deleted and created again, and nobody told of the first.
+            self.gone(&key);
+        }
+        self.shared.board.put(object);
         if let Some(task) = self.tasks.get(&key)
-            && task.uid == request.uid
             && !task.task.is_finished()
         {
             task.requests.send_if_modified(|known| {
@@ -390,8 +412,13 @@ impl Running {
         }
         let uid = request.uid.clone();
         let (requests, receiver) = watch::channel(request);
-        let application = Application::new(Arc::clone(&self.shared), receiver, status);
-        let task = tokio::spawn(application.run());
+        let (shared, before) = (Arc::clone(&self.shared), self.ending.remove(&key));
+        let task = tokio::spawn(async move {
+            if let Some(mut before) = before {
+                let _ = (&mut before.0).await;
+            }
+            Application::new(shared, receiver, status).run().await;
+        });
         self.tasks.insert(
             key,
             Task {
@@ -416,6 +443,10 @@ impl Running {
         for (_, task) in self.tasks {
             task.task.abort();
             let _ = task.task.await;
+        }
+        for (_, mut ending) in self.ending {
+            ending.0.abort();
+            let _ = (&mut ending.0).await;
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::application::Application;
 use super::rollback::Good;
 use crate::api::Policy;
+use crate::apply::dry_run;
 use crate::cluster::{Error, Identity, Target};
 use crate::desired::{Desired, DesiredObject, Recreation};
 use crate::error::{Class, Fault as _};
@@ -84,8 +85,8 @@ impl Application {
         answers.into_iter().flatten().collect()
     }
 
-    /// What the API server says against a dry run that sends all of an object; nothing where its kind
-    /// is not served.
+    /// What the API server says against a dry run that sends all of an object, in the way in which it
+    /// is written; nothing where its kind is not served.
     pub(super) async fn refusal_of_all(
         &self,
         object: &DesiredObject,
@@ -93,9 +94,18 @@ impl Application {
     ) -> Option<Error> {
         let (namespace, name) = (object.id.namespace.as_str(), object.id.name.as_str());
         let target = Target::new(object.resource()?, namespace, name);
-        let cluster = &self.shared.cluster;
-        let tried = cluster.apply(who, &target, &object.object(), true).await;
-        tried.err()
+        let cluster = &*self.shared.cluster;
+        // What is replaced is read first, as its write does too.
+        let live = match object.replaces {
+            true => cluster.get(who, &target).await,
+            false => Ok(None),
+        };
+        match live {
+            Ok(live) => dry_run(cluster, who, &target, object, live.as_ref())
+                .await
+                .err(),
+            Err(error) => Some(error),
+        }
     }
 
     /// Why the API server would not take an object.
@@ -111,7 +121,7 @@ impl Application {
         }
         let recreates = error.reason() == "ImmutableField"
             && (object.recreation != Recreation::Never || self.is_finished(&object.id));
-        let is_final = error.class() == Class::Stalled && !recreates && !object.replaces;
+        let is_final = error.class() == Class::Stalled && !recreates;
         is_final.then(|| (object.id.clone(), self.refused(&error, Some(&object.id))))
     }
 

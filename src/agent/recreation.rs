@@ -23,10 +23,8 @@ impl Application {
         desired: &Desired,
         who: &Identity,
     ) -> bool {
-        // What is written whole is replaced, and never refused like that by an apply: its own wave
-        // tells.
         let objects = untried.iter().filter_map(|id| desired.objects.get(id));
-        let objects = objects.filter(|object| !object.replaces && self.is_sent_whole(object));
+        let objects = objects.filter(|object| self.is_sent_whole(object));
         let asked: Vec<BoxFuture<'_, (&DesiredObject, bool)>> = objects
             .map(|object| async { (&**object, self.is_immutable(object, who).await) }.boxed())
             .collect();
@@ -42,8 +40,11 @@ impl Application {
     }
 
     /// Whether a write of the object sends all of it. A dry run of what is left to others would be
-    /// refused for what the write leaves out.
+    /// refused for what the write leaves out. Replace mode leaves nothing out.
     fn is_sent_whole(&self, object: &DesiredObject) -> bool {
+        if object.replaces {
+            return true;
+        }
         let seen = self.live.get(&object.id).and_then(Sighting::present);
         let leaves = seen.is_some_and(|seen| seen.set_aside || seen.yielded_to.is_some());
         object.ignore.is_empty() && !leaves

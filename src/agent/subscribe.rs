@@ -82,19 +82,21 @@ impl Application {
             || self.published.observed_generation != Some(request.generation)
     }
 
-    /// Whether another revision than `commit` is the newest now.
+    /// Whether another revision than `commit` is the newest now, or the Application is gone.
     pub(super) fn preemption(&self, commit: String) -> impl Fn() -> bool + Sync + use<> {
         let state = self
             .source
             .as_ref()
             .map(|(_, subscription)| subscription.state.clone());
+        let requests = self.requests.clone();
         move || {
-            state.as_ref().is_some_and(|state| {
+            let newer = state.as_ref().is_some_and(|state| {
                 let resolved = &state.borrow().resolved;
                 resolved
                     .as_ref()
                     .is_some_and(|r| r.revision.commit != commit)
-            })
+            });
+            newer || requests.borrow().gone
         }
     }
 }

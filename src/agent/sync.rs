@@ -34,6 +34,10 @@ impl Application {
     pub(super) async fn pass(&mut self, policy: &Policy, who: &Identity, now: i64) -> End {
         self.problems = self.blocked.iter().cloned().collect();
         self.summary = Summary::default();
+        if self.requests.borrow().gone {
+            // The next one of its name waits for the end of this one.
+            return End::Settled;
+        }
         self.barred = false;
         self.court.refused = None;
         if let Err(problem) = self.load_inventory().await {
@@ -60,19 +64,15 @@ impl Application {
             self.barred = true;
             plan = self.decide(&desired, policy, now);
         }
-        self.watch_ends(&plan, &desired, who);
         let before = tokio::time::Instant::now();
-        let complete = match self.write_ahead(&plan, &desired, policy, who, now).await {
-            Ok(()) => self.carry_out(&plan, &desired, policy, who, now).await,
-            Err(problem) => {
-                self.problems.push(problem);
-                true
-            }
-        };
+        let complete = self.write(&plan, &desired, policy, who, now).await;
         if !plan.steps.is_empty() {
             let first = self.problems.first().map(|problem| problem.reason.as_str());
             let seconds = before.elapsed().as_secs_f64();
             self.shared.metrics.sync(first.map_or(Ok(()), Err), seconds);
+        }
+        if self.inventory.is_none() {
+            return self.read_anew().await;
         }
         self.changed += self.summary.rolled_forward();
         let hooks = desired.hooks.values().map(|hook| &hook.object);
@@ -101,6 +101,15 @@ impl Application {
             self.inventory = Some(loaded.map_err(|e| Problem::of(&e))?);
         }
         Ok(())
+    }
+
+    /// Ends a pass whose records could not be stored: what is stored is read anew, and the next pass
+    /// decides by that. With no records everything would look as if it were not owned, or had not run.
+    pub(super) async fn read_anew(&mut self) -> End {
+        if let Err(problem) = self.load_inventory().await {
+            self.problems.push(problem);
+        }
+        End::Settled
     }
 
     /// Diff and plan of the newest revision, and healing to what is enforced.
@@ -147,8 +156,27 @@ impl Application {
         plan
     }
 
+    /// Carries a plan out, once it is written down and can be seen to end. Returns false when it was
+    /// pre-empted.
+    pub(super) async fn write(
+        &mut self,
+        plan: &Plan,
+        desired: &Arc<Desired>,
+        policy: &Policy,
+        who: &Identity,
+        now: i64,
+    ) -> bool {
+        let ends = self.watch_ends(plan, desired, who);
+        if let Err(problem) = self.write_ahead(plan, desired, policy, who, now).await {
+            self.problems.push(problem);
+            return true;
+        }
+        self.watched(ends, who).await;
+        self.carry_out(plan, desired, policy, who, now).await
+    }
+
     /// Writes down what is about to be created, before it is; makes the namespace.
-    pub(super) async fn write_ahead(
+    async fn write_ahead(
         &mut self,
         plan: &Plan,
         desired: &Desired,
@@ -226,7 +254,7 @@ impl Application {
     }
 
     /// Carries the plan out and takes in what each step did. Returns false when it was pre-empted.
-    pub(super) async fn carry_out(
+    async fn carry_out(
         &mut self,
         plan: &Plan,
         desired: &Arc<Desired>,

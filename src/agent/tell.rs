@@ -117,6 +117,10 @@ impl Application {
 
     /// Writes the status if it changed, and the events of what happened.
     pub(super) async fn publish(&mut self, request: &Request, urgent: bool) {
+        if self.requests.borrow().gone {
+            // What has its name now is another one.
+            return;
+        }
         let worst = self.worst();
         let resources: Vec<Resource> = self.recorded.values().cloned().collect();
         let who = request
@@ -129,6 +133,8 @@ impl Application {
         let now = jiff::Timestamp::now();
         let suspended = request.suspended(now.as_second());
         let not_noted = self.told_notes();
+        // That the inventory cannot be read does not mean that there is nothing in it.
+        let counted = usize::try_from(self.published.sync.objects).unwrap_or(0);
         let view = View {
             generation: request.generation,
             target: self
@@ -144,7 +150,7 @@ impl Application {
             report: self.report.as_ref(),
             problems: &self.problems,
             worst: worst.as_ref().map(|(id, health)| (id.clone(), health)),
-            objects: self.inventory.as_ref().map_or(0, Inventory::len),
+            objects: self.inventory.as_ref().map_or(counted, Inventory::len),
             manual: !request.spec.as_ref().is_ok_and(automated),
             suspended: suspended.as_deref(),
             blind: blind.as_deref(),

@@ -5,13 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
+use crate::error::{Class, Fault as _};
 use crate::health::Pods;
 use crate::inventory::Owner;
 use crate::live::{Ignore, Observed, observe};
@@ -187,6 +190,9 @@ pub struct Watches {
 struct Subject {
     /// The namespaces that matter, for an identity that may not watch all of them.
     namespaces: watch::Sender<BTreeSet<String>>,
+    /// Where the first list was answered: with objects, or so that asking again is of no use. `None`
+    /// is everywhere.
+    answered: watch::Sender<BTreeSet<Option<String>>>,
     /// Why its changes are not seen, if they are not.
     blind: Mutex<Option<String>>,
 }
@@ -213,12 +219,18 @@ impl Watches {
         mailbox
     }
 
-    /// Ends the mailbox of an Application.
-    pub fn unregister(&self, owner: &Owner) {
-        self.mailboxes
+    /// Ends the mailbox of an Application; not that of another one of its name, which has taken its
+    /// place by then and would hear of nothing any more.
+    pub fn unregister(&self, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self
+            .mailboxes
             .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&owner.key());
+            .unwrap_or_else(PoisonError::into_inner);
+        let label = mailbox.label();
+        let is_it = |known: &Arc<Mailbox>| Arc::ptr_eq(known, mailbox);
+        if mailboxes.get(&*label).is_some_and(is_it) {
+            mailboxes.remove(&*label);
+        }
     }
 
     /// Sees to it that a kind is watched as `who`, at least in `namespace`.
@@ -234,6 +246,7 @@ impl Watches {
         let (namespaces, wanted) = watch::channel(BTreeSet::from([namespace.to_owned()]));
         let subject = Arc::new(Subject {
             namespaces,
+            answered: watch::Sender::default(),
             blind: Mutex::default(),
         });
         watched.insert(key, Arc::clone(&subject));
@@ -246,6 +259,28 @@ impl Watches {
             known: BTreeMap::new(),
         };
         lock(&self.tasks).spawn(task.run(wanted));
+    }
+
+    /// Waits until a watch has listed what there is in `namespace`, from when on it misses nothing;
+    /// also where it is refused for good. Not for longer than `limit`: the API server may be away, and
+    /// who waits goes on without it then.
+    pub async fn opened(
+        &self,
+        who: &Identity,
+        resource: &Resource,
+        namespace: &str,
+        limit: Duration,
+    ) {
+        let key = (who.clone(), resource.clone());
+        let Some(subject) = lock(&self.watched).get(&key).cloned() else {
+            return;
+        };
+        let mut answered = subject.answered.subscribe();
+        let here = Some(namespace.to_owned());
+        let is_open = |answered: &BTreeSet<_>| answered.contains(&None) || answered.contains(&here);
+        if timeout(limit, answered.wait_for(is_open)).await.is_err() {
+            tracing::warn!(kind = %resource.gvk, namespace, "is not watched yet; an end may be missed");
+        }
     }
 
     /// Why changes of these kinds are not seen: the first reason, if there is one.
@@ -342,6 +377,7 @@ impl Task {
             Ok(WatchEvent::Deleted(object)) => self.deleted(&object),
             Ok(WatchEvent::Listed) => {
                 *lock(&self.subject.blind) = None;
+                self.answered(namespace);
                 let listed = listed.take().unwrap_or_default();
                 let missing: Vec<ObjectId> = self
                     .known
@@ -356,8 +392,16 @@ impl Task {
             Err(error) => {
                 tracing::warn!(kind = %self.resource.gvk, %error, "watch failed; it is opened again");
                 *lock(&self.subject.blind) = Some(error.to_string());
+                if error.class() == Class::Stalled {
+                    self.answered(namespace);
+                }
             }
         }
+    }
+
+    fn answered(&self, namespace: Option<&str>) {
+        let insert = |all: &mut BTreeSet<_>| all.insert(namespace.map(str::to_owned));
+        self.subject.answered.send_if_modified(insert);
     }
 
     /// Takes in an object as it is, and returns its id.
@@ -445,4 +489,83 @@ impl Task {
 /// The lock; a panic of another holder leaves the map as it was.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+    use crate::cluster::fake::FakeCluster;
+
+    /// Longer than any test waits for what comes at once.
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn owner() -> Owner {
+        Owner {
+            install: "i".into(),
+            namespace: "n".into(),
+            name: "shop".into(),
+        }
+    }
+
+    #[test]
+    fn an_application_that_ends_late_leaves_the_mailbox_of_the_next_one_of_its_name() {
+        let watches = Watches::new(Arc::new(FakeCluster::default()));
+        let heard_by = || {
+            let mailboxes = watches.mailboxes.read().expect("no test panicked with it");
+            mailboxes.get(&owner().key()).cloned()
+        };
+        let old = watches.register(&owner());
+        let new = watches.register(&owner());
+        watches.unregister(&old);
+        assert!(heard_by().is_some_and(|mailbox| Arc::ptr_eq(&mailbox, &new)));
+        watches.unregister(&new);
+        assert!(heard_by().is_none());
+    }
+
+    /// Watches of Jobs, whose request for everywhere and that for `shop` are answered with this.
+    fn watching(everywhere: Option<u16>, shop: Option<u16>) -> (Watches, Resource) {
+        let cluster = FakeCluster::default();
+        for (place, code) in [("", everywhere), ("shop", shop)] {
+            if let Some(code) = code {
+                let label = keys::APPLICATION_LABEL;
+                cluster.fail(format!("watch jobs in {place} of {label}"), code);
+            }
+        }
+        let jobs = Resource::known("batch/v1", "Job", "jobs", Scope::Namespaced);
+        let watches = Watches::new(Arc::new(cluster));
+        watches.ensure(&Identity::Agent, &jobs, "shop");
+        (watches, jobs)
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_watch_waits_for_its_first_list_and_no_longer_than_for_an_answer() {
+        let forbidden = Some(403);
+        for (everywhere, shop) in [(None, None), (forbidden, None), (forbidden, forbidden)] {
+            let (watches, jobs) = watching(everywhere, shop);
+            let opened = || watches.opened(&Identity::Agent, &jobs, "shop", LONG);
+            // Its task has not even begun.
+            assert!(opened().now_or_never().is_none());
+            opened().await;
+            assert!(
+                opened().now_or_never().is_some(),
+                "it is known from then on"
+            );
+        }
+        // Nor for another namespace than the one that is listed.
+        let (watches, jobs) = watching(forbidden, None);
+        watches.opened(&Identity::Agent, &jobs, "shop", LONG).await;
+        let other = watches.opened(&Identity::Agent, &jobs, "bank", LONG);
+        assert!(other.now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_watch_while_the_api_server_is_away_goes_on_when_the_time_is_up() {
+        let (watches, jobs) = watching(Some(503), None);
+        let short = Duration::from_millis(1);
+        watches.opened(&Identity::Agent, &jobs, "shop", short).await;
+        let again = watches.opened(&Identity::Agent, &jobs, "shop", LONG);
+        assert!(again.now_or_never().is_none(), "it may still open");
+    }
 }

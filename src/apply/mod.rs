@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 
 use crate::cluster::{
-    ADOPT_MANAGER, Cluster, Deleted, Error, Identity, Patch, Propagation, Resource, Target,
+    ADOPT_MANAGER, Cluster, Deleted, Error, Identity, Patch, Propagation, Put, Resource, Target,
 };
 use crate::desired::DesiredObject;
 use crate::diff::{Drift, drift};
@@ -86,7 +86,28 @@ pub struct Context<'a> {
     pub preempted: &'a (dyn Fn() -> bool + Sync),
 }
 
-pub(crate) use replace::replacement;
+/// What a write that sends all of an object would make of it, as the API server says; `live` is the
+/// object as it is.
+///
+/// # Errors
+/// What the API server would refuse the write with.
+pub(crate) async fn dry_run(
+    cluster: &dyn Cluster,
+    who: &Identity,
+    target: &Target,
+    object: &DesiredObject,
+    live: Option<&Object>,
+) -> Result<Object, Error> {
+    let desired = object.object();
+    match live {
+        _ if !object.replaces => cluster.apply(who, target, &desired, true).await,
+        None => cluster.put(who, target, &desired, Put::Create, true).await,
+        Some(live) => {
+            let body = replace::replacement(&desired, live, HEAL);
+            cluster.put(who, target, &body, Put::Replace, true).await
+        }
+    }
+}
 
 /// Carries out `plan` and gives each outcome to `done` as it comes, so that a record of what was
 /// written exists at every instant.

@@ -53,7 +53,7 @@ pub(super) async fn write(
 }
 
 /// The body of the write: of this very object at this very version, or it is refused.
-pub(crate) fn replacement(desired: &Object, live: &Object, names: &[&str]) -> Object {
+pub(super) fn replacement(desired: &Object, live: &Object, names: &[&str]) -> Object {
     let mut body = desired.clone();
     let metadata = &mut body.0["metadata"];
     metadata["resourceVersion"] = live.resource_version().into();

@@ -271,8 +271,21 @@ impl Cluster for FakeCluster {
             "watch {} in {namespace} of {selector}",
             scope.resource.plural
         );
-        let failed = self.record(who, request).err().map(Err);
-        futures::stream::iter(failed)
+        let events = match self.record(who, request) {
+            Err(error) => vec![Err(error)],
+            Ok(state) => {
+                let is_there = |id: &ObjectId| {
+                    id.kind == scope.resource.gvk.kind
+                        && (namespace.is_empty() || id.namespace == namespace)
+                };
+                let found = state.objects.iter().filter(|(id, _)| is_there(id));
+                let found = found.map(|(_, object)| WatchEvent::Applied(object.clone()));
+                let begin = std::iter::once(WatchEvent::Relist);
+                let events = begin.chain(found).chain([WatchEvent::Listed]);
+                events.map(Ok).collect()
+            }
+        };
+        futures::stream::iter(events)
             .chain(futures::stream::pending())
             .boxed()
     }

@@ -407,3 +407,42 @@ fn an_agent_that_dies_between_the_deletion_and_the_creation_is_followed_by_one_t
             .is_empty()
     );
 }
+
+#[test]
+fn an_approval_of_what_is_replaced_whole_covers_later_waves_too() {
+    let world = World::new("immutable-replaced");
+    let commit = |service: &str| {
+        let files = [("one", "0"), ("two", "1")].map(|(name, wave)| {
+            let manifest = annotate_more(&stateful(name, service, wave), keys::REPLACE);
+            (format!("shop/{name}.yaml"), manifest)
+        });
+        let files: Vec<_> = files
+            .iter()
+            .map(|(path, text)| (path.as_str(), text.as_str()))
+            .collect();
+        world.commit(&files)
+    };
+    let first = commit("a");
+    world.create(&world.application("shop", "shop"));
+    world.synced("shop", &first);
+    let mark = world.plane.audit_mark();
+    let second = commit("b");
+    world.poke("shop");
+    let said = world.failed("shop", "RecreationUnapproved");
+    for id in ["one", "two"] {
+        let id = format!("StatefulSet/immutable-replaced-work/{id}");
+        assert!(said.contains(&id), "{said}");
+    }
+    assert_eq!(world.deletes(mark), [""; 0]);
+    world.annotate("shop", keys::APPROVE_PRUNE, Some(&hash(&said)));
+    world.synced("shop", &second);
+    let deleted = ["delete statefulsets/one", "delete statefulsets/two"];
+    assert_eq!(world.deletes(mark), deleted);
+    world.assert_quiet();
+}
+
+/// A manifest that has annotations, with one more that is enabled.
+fn annotate_more(manifest: &str, key: &str) -> String {
+    let one = format!("annotations:\n    {key}: enabled\n");
+    manifest.replacen("annotations:\n", &one, 1)
+}

@@ -109,3 +109,37 @@ fn an_application_may_ask_for_replace_and_what_argo_cd_calls_it_is_the_same() {
     other.deploy("shop", "shop", &[("shop/web.yaml", &argo)]);
     assert_eq!(last_value(&other), "second");
 }
+
+#[test]
+fn what_a_replace_would_be_refused_for_is_found_out_before_the_first_write() {
+    let world = World::new("replace-preflight");
+    let mut app = world.application("shop", "shop");
+    app["spec"]["preflight"] = true.into();
+    let enabled = |manifest: &str| replaced(manifest, keys::REPLACE, "enabled");
+    // An apply would be refused for the variable that is there twice: that is no reason.
+    let commit = world.commit(&[
+        ("shop/a.yaml", &config_map("a", "1")),
+        ("shop/web.yaml", &enabled(&twice("second"))),
+    ]);
+    world.create(&app);
+    world.synced("shop", &commit);
+    assert_eq!(last_value(&world), "second");
+    let commit = world.commit(&[
+        ("shop/a.yaml", &config_map("a", "2")),
+        ("shop/web.yaml", &enabled(&twice("third"))),
+    ]);
+    world.synced("shop", &commit);
+    assert_eq!(last_value(&world), "third");
+
+    let mark = world.plane.audit_mark();
+    let wrong = enabled(&twice("third")).replace("app: web", "app: other");
+    world.commit(&[
+        ("shop/a.yaml", &config_map("a", "3")),
+        ("shop/web.yaml", &wrong),
+    ]);
+    world.poke("shop");
+    let said = world.failed("shop", "PreflightFailed");
+    assert!(said.contains("spec.selector: field is immutable"), "{said}");
+    assert_eq!(world.object_writes(mark), [""; 0]);
+    assert_eq!(world.value("a"), "2");
+}

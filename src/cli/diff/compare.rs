@@ -6,13 +6,13 @@ use serde_json::Value;
 use super::super::screen::Screen;
 use super::{Entry, Subject, Verdict, compared};
 use crate::api::Adopt;
-use crate::apply::replacement;
-use crate::cluster::{Cluster, Error, Identity, Put, Resource, Target, remedy};
+use crate::apply::dry_run;
+use crate::cluster::{Cluster, Error, Identity, Resource, Target, remedy};
 use crate::desired::{Desired, DesiredObject, Placement, Recreation};
 use crate::diff::unified;
 use crate::error::Fault as _;
 use crate::inventory::Claim;
-use crate::live::{HEAL, Ignored};
+use crate::live::Ignored;
 use crate::object::Object;
 use crate::yaml;
 
@@ -109,7 +109,8 @@ async fn against(
         return Ok((Verdict::Leave, note, String::new()));
     }
     let mut recreated = false;
-    let (next, note) = match dry_run(cluster, object, &target, live.as_ref()).await {
+    let tried = dry_run(cluster, &Identity::Agent, &target, object, live.as_ref()).await;
+    let (next, note) = match tried {
         Ok(next) => (next.0, String::new()),
         Err(error) if is_recreated(object, &error) => {
             recreated = true;
@@ -156,24 +157,6 @@ async fn against(
         (Some(_), true) => (Verdict::Same, note, text),
         (Some(_), false) => (Verdict::Update, note, text),
     })
-}
-
-/// What the write would make of the object, by the way in which it is written.
-async fn dry_run(
-    cluster: &dyn Cluster,
-    object: &DesiredObject,
-    target: &Target,
-    live: Option<&Object>,
-) -> Result<Object, Error> {
-    let (who, desired) = (&Identity::Agent, &object.object());
-    match live {
-        _ if !object.replaces => cluster.apply(who, target, desired, true).await,
-        None => cluster.put(who, target, desired, Put::Create, true).await,
-        Some(live) => {
-            let body = replacement(desired, live, HEAL);
-            cluster.put(who, target, &body, Put::Replace, true).await
-        }
-    }
 }
 
 /// Whether the object would be created anew, because a field cannot be changed in place.
