@@ -22,6 +22,8 @@ pub(super) struct CommitFiles {
     /// Directories that are not in the object database yet, of a commit that was made here.
     fresh: Arc<BTreeMap<ObjectId, Vec<u8>>>,
     state: Mutex<State>,
+    /// For files, which several threads read at once: those that none of them has.
+    readers: Mutex<Vec<Reader>>,
 }
 
 /// Whatever owns the object database.
@@ -51,6 +53,7 @@ impl CommitFiles {
             objects,
             fresh: Arc::default(),
             state,
+            readers: Mutex::default(),
         }
     }
 
@@ -195,25 +198,26 @@ impl Files for CommitFiles {
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
-        self.with(|state| {
-            let id = match self.entry(state, path)? {
-                Some((EntryKind::File | EntryKind::Symlink, id)) => id,
-                Some(_) => return Err(ReadError::NotAFile { path: path.into() }),
-                None => return Err(ReadError::NotFound { path: path.into() }),
-            };
-            let mut buffer = Vec::new();
-            self.objects
-                .objects()
-                .read(&state.reader, &id, Kind::Blob, limit, &mut buffer)
-                .map_err(|failure| match failure {
-                    Failure::TooLarge(_) => ReadError::TooLarge {
-                        path: path.into(),
-                        limit,
-                    },
-                    failure => self.unreadable(path, failure),
-                })?;
-            Ok(buffer.into())
-        })
+        let id = match self.with(|state| self.entry(state, path))? {
+            Some((EntryKind::File | EntryKind::Symlink, id)) => id,
+            Some(_) => return Err(ReadError::NotAFile { path: path.into() }),
+            None => return Err(ReadError::NotFound { path: path.into() }),
+        };
+        let objects = self.objects.objects();
+        let readers = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = readers().pop();
+        let reader = idle.unwrap_or_else(|| objects.reader());
+        let mut buffer = Vec::new();
+        let read = objects.read(&reader, &id, Kind::Blob, limit, &mut buffer);
+        readers().push(reader);
+        read.map_err(|failure| match failure {
+            Failure::TooLarge(_) => ReadError::TooLarge {
+                path: path.into(),
+                limit,
+            },
+            failure => self.unreadable(path, failure),
+        })?;
+        Ok(buffer.into())
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
