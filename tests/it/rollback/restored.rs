@@ -360,6 +360,8 @@ fn who_removes_the_rules_has_what_they_kept_away() {
         assert_eq!(super::image(world), "nginx:2");
     };
     is_there(&world);
+    // What was written is in the inventory after the status; a pass later it is.
+    world.refresh("shop");
     // As an agent left it that did not know of any of this.
     world.kill_agent();
     let patch = json!({"status": {"rollback": {"good": before["good"], "unproven": null,
