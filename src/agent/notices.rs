@@ -1,5 +1,7 @@
 //! What the watches told an Application since it looked last.
 
+use tokio::time::Instant;
+
 use super::application::Application;
 use super::watches::Notice;
 use crate::live::Sighting;
@@ -7,6 +9,9 @@ use crate::live::Sighting;
 impl Application {
     /// Takes in what the watches told. Returns true when something is not as it was.
     pub(super) fn read_mailbox(&mut self) -> bool {
+        if self.mailbox.take_sight() {
+            self.timers.publish_by(Instant::now());
+        }
         let heard = self.mailbox.take_pods();
         let mut changed = !heard.is_empty() && (self.pods.take(heard) | self.weigh());
         let gone = self.mailbox.take_autoscalers();

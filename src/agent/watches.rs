@@ -4,6 +4,7 @@
 //! object is dropped at once. Memory grows with managed objects, not with the cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use futures::StreamExt as _;
 use futures::stream::{BoxStream, SelectAll};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::error::{Class, Fault as _};
@@ -19,6 +20,10 @@ use crate::health::Pods;
 use crate::inventory::Owner;
 use crate::live::{Ignore, Observed, observe};
 use crate::object::{Gvk, Object, ObjectId, Scope, keys};
+
+/// So long after its last failure a watch is opened anew. A watch that goes on where it was says
+/// nothing about that, and a list is the one proof that changes are seen again.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a watch tells about one object.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +70,8 @@ pub struct Mailbox {
     pods: Mutex<BTreeMap<ObjectId, Pods>>,
     /// Autoscalers that are gone; see [`super::scale`].
     autoscalers: Mutex<BTreeSet<ObjectId>>,
+    /// Whether some kind is seen again, or is not seen any more.
+    sight: AtomicBool,
     wake: Notify,
 }
 
@@ -79,6 +86,7 @@ impl Mailbox {
             listings: Mutex::default(),
             pods: Mutex::default(),
             autoscalers: Mutex::default(),
+            sight: AtomicBool::new(false),
             wake: Notify::new(),
         }
     }
@@ -119,6 +127,7 @@ impl Mailbox {
         self.take_listings();
         self.take_pods();
         self.take_autoscalers();
+        self.take_sight();
     }
 
     /// The lists that ended since the last call.
@@ -148,6 +157,17 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// Whether the sight of some kind has changed since the last call.
+    pub fn take_sight(&self) -> bool {
+        self.sight.swap(false, Ordering::SeqCst)
+    }
+
+    /// Says that a kind is seen again, or is not seen any more.
+    fn put_sight(&self) {
+        self.sight.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
     /// Waits until something is in it.
     pub async fn filled(&self) {
         loop {
@@ -155,7 +175,8 @@ impl Mailbox {
             let is_empty = lock(&self.notices).is_empty()
                 && lock(&self.listings).is_empty()
                 && lock(&self.pods).is_empty()
-                && lock(&self.autoscalers).is_empty();
+                && lock(&self.autoscalers).is_empty()
+                && !self.sight.load(Ordering::SeqCst);
             if !is_empty {
                 return;
             }
@@ -257,6 +278,7 @@ impl Watches {
             mailboxes: Arc::clone(&self.mailboxes),
             subject,
             known: BTreeMap::new(),
+            failed: None,
         };
         lock(&self.tasks).spawn(task.run(wanted));
     }
@@ -305,6 +327,8 @@ struct Task {
     subject: Arc<Subject>,
     /// Every object seen, with the label it had: what a new list lacks is gone.
     known: BTreeMap<ObjectId, Arc<str>>,
+    /// When a stream failed last, and nothing was listed since.
+    failed: Option<Instant>,
 }
 
 type Events = BoxStream<'static, (Option<String>, Result<WatchEvent, Error>)>;
@@ -314,7 +338,15 @@ impl Task {
     async fn run(mut self, mut wanted: watch::Receiver<BTreeSet<String>>) {
         let mut listed = Some(BTreeSet::new());
         let mut all = self.open(None);
-        while let Some((_, event)) = all.next().await {
+        loop {
+            let event = tokio::select! {
+                event = all.next() => event,
+                () = over(&mut self.failed) => {
+                    all = self.open(None);
+                    continue;
+                }
+            };
+            let Some((_, event)) = event else { break };
             let forbidden = event.as_ref().is_err_and(Error::is_forbidden);
             if forbidden && self.resource.scope == Scope::Namespaced {
                 break;
@@ -322,6 +354,7 @@ impl Task {
             self.take(None, event, &mut listed);
         }
         drop(all);
+        self.failed = None;
         // Each namespace has a stream of its own; new ones join as Applications come.
         let mut streams: SelectAll<Events> = SelectAll::new();
         let mut open = BTreeSet::new();
@@ -341,6 +374,11 @@ impl Task {
                     }
                 }
                 changed = wanted.changed() => if changed.is_err() { return },
+                () = over(&mut self.failed) => {
+                    streams.clear();
+                    open.clear();
+                    listings.clear();
+                }
             }
         }
     }
@@ -376,7 +414,8 @@ impl Task {
             }
             Ok(WatchEvent::Deleted(object)) => self.deleted(&object),
             Ok(WatchEvent::Listed) => {
-                *lock(&self.subject.blind) = None;
+                self.failed = None;
+                self.set_blind(None);
                 self.answered(namespace);
                 let listed = listed.take().unwrap_or_default();
                 let missing: Vec<ObjectId> = self
@@ -391,11 +430,23 @@ impl Task {
             }
             Err(error) => {
                 tracing::warn!(kind = %self.resource.gvk, %error, "watch failed; it is opened again");
-                *lock(&self.subject.blind) = Some(error.to_string());
+                self.failed = Some(Instant::now());
+                self.set_blind(Some(error.to_string()));
                 if error.class() == Class::Stalled {
                     self.answered(namespace);
                 }
             }
+        }
+    }
+
+    /// Notes whether changes are seen, and tells every Application when that is another matter now.
+    fn set_blind(&self, why: Option<String>) {
+        let is_blind = why.is_some();
+        let before = std::mem::replace(&mut *lock(&self.subject.blind), why);
+        if before.is_some() != is_blind {
+            let mailboxes = self.mailboxes.read();
+            let mailboxes = mailboxes.unwrap_or_else(PoisonError::into_inner);
+            mailboxes.values().for_each(|mailbox| mailbox.put_sight());
         }
     }
 
@@ -484,6 +535,15 @@ impl Task {
             .get(label)
             .cloned()
     }
+}
+
+/// Waits until [`SILENCE`] is over after a failure, and forgets it; for ever where nothing failed.
+async fn over(failed: &mut Option<Instant>) {
+    match *failed {
+        Some(at) => tokio::time::sleep_until(at + SILENCE).await,
+        None => std::future::pending().await,
+    }
+    *failed = None;
 }
 
 /// The lock; a panic of another holder leaves the map as it was.

@@ -7,11 +7,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use towline::agent::Timing;
+use towline::agent::{Options, Timing};
 use towline_testcluster::{AuditEvent, Builder, Component, ControlPlane, wait_until};
 
 use crate::world::manifests::config_map;
-use crate::world::{Link, World, condition, describe, install_crd, wait, wait_for};
+use crate::world::{Link, World, condition, describe, install_crd, logs, wait, wait_for};
 
 /// A CRD of the group that will break.
 const CRD: &str = "\
@@ -140,6 +140,25 @@ fn what_changes_while_no_watch_tells_is_undone_afterwards() {
 }
 
 #[test]
+fn that_drift_is_seen_again_is_told_after_an_outage_of_the_network() {
+    let mut world = World::idle("blind");
+    let link = Link::to(world.plane);
+    world.start_behind(&link, patient(&world));
+    world.deploy("shop", "shop", &[("shop/a.yaml", &config_map("a", "1"))]);
+    // Other agents may lose theirs meanwhile: then this shows less, and is true nevertheless.
+    let failures = || logs().matches("watch failed").count();
+    let before = failures();
+    link.cut();
+    wait_for("watches to fail", || failures() > before + 3);
+    link.mend();
+    world.refresh("shop");
+    world.wait_condition("shop", "DriftDetection", "True", "Watching");
+    let drift = json!({"data": {"value": "2"}});
+    world.patch("ConfigMap", &world.work, "a", &drift);
+    wait_for("the drift to be undone", || world.value("a") == "1");
+}
+
+#[test]
 fn a_watch_that_is_too_old_for_the_api_server_begins_anew_and_misses_nothing() {
     let plane = ControlPlane::builder();
     begins_anew(plane, "too-old", Compacted::No);
@@ -158,6 +177,18 @@ enum Compacted {
     No,
 }
 
+/// Of an agent that keeps its Lease while it is cut off: one that lost it would begin anew anyway.
+fn patient(world: &World<'_>) -> Options {
+    Options {
+        timing: Timing {
+            duration: Duration::from_secs(120),
+            renew_deadline: Duration::from_secs(110),
+            ..Timing::default()
+        },
+        ..world.options()
+    }
+}
+
 /// The agent is cut off, and what it would have to be told next is thrown away meanwhile: 410 Gone.
 fn begins_anew(plane: Builder, name: &str, compacted: Compacted) {
     let plane = plane
@@ -168,14 +199,7 @@ fn begins_anew(plane: Builder, name: &str, compacted: Compacted) {
     install_crd(&plane);
     let mut world = World::on(&plane, name);
     let link = Link::to(&plane);
-    // An agent that lost its Lease would begin anew anyway.
-    let mut options = world.options();
-    options.timing = Timing {
-        duration: Duration::from_secs(120),
-        renew_deadline: Duration::from_secs(110),
-        ..Timing::default()
-    };
-    world.start_behind(&link, options);
+    world.start_behind(&link, patient(&world));
     let files = ["a", "b", "c"].map(|name| (format!("shop/{name}.yaml"), config_map(name, "1")));
     let files = files.each_ref().map(|(p, t)| (p.as_str(), t.as_str()));
     world.deploy("shop", "shop", &files);
