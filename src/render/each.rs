@@ -60,7 +60,7 @@ pub(super) struct Failed {
 }
 
 /// Runs transformers one after the other on each object, and counts their looks. Of several objects
-/// that fail, one is told that depends on the objects alone. A limit is that of the render: it is
+/// that fail, one is told that depends on the objects alone. A limit of the whole render is
 /// told of the last transformer, as who meets it depends on the threads.
 ///
 /// # Errors
@@ -85,7 +85,7 @@ pub(super) fn run(
             for (step, worker) in workers.iter_mut().enumerate() {
                 // Each has its former names in view.
                 looks += 1 + resource.trail.past.len();
-                worker(resource).map_err(|error| match error.is_limit() {
+                worker(resource).map_err(|error| match error.is_of_all() {
                     true => at_last(error),
                     false => Failed { step, error },
                 })?;

@@ -27,6 +27,8 @@ pub enum Reason {
     YamlInvalid,
     /// One of [`super::limits`].
     LimitExceeded,
+    /// One of them that is for the render as a whole, and not for any object of it: the same word.
+    BudgetExceeded,
     /// More than one kustomization file in a directory.
     Ambiguous,
 }
@@ -44,7 +46,7 @@ impl Reason {
             Self::Cycle => "Cycle",
             Self::TooDeep => "TooDeep",
             Self::YamlInvalid => "YamlInvalid",
-            Self::LimitExceeded => "LimitExceeded",
+            Self::LimitExceeded | Self::BudgetExceeded => "LimitExceeded",
             Self::Ambiguous => "AmbiguousKustomization",
         }
     }
@@ -127,12 +129,12 @@ impl Error {
         })
     }
 
-    /// Whether it is too much for one render.
-    pub(super) fn is_limit(&self) -> bool {
+    /// Whether all objects together are too much for one render, so that none of them is at fault.
+    pub(super) fn is_of_all(&self) -> bool {
         matches!(
             self,
             Self::Mistake {
-                reason: Reason::LimitExceeded,
+                reason: Reason::BudgetExceeded,
                 ..
             }
         )

@@ -78,7 +78,7 @@ fn check(spent: usize, limit: usize, what: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(
-        Reason::LimitExceeded,
+        Reason::BudgetExceeded,
         format!("more than the limit of {limit} {what} in one render"),
     )
     .hint("split the application"))

@@ -241,10 +241,10 @@ impl Resource {
         )))
     }
 
-    /// An error with this object in it, and the place where the object was declared. A limit is that
-    /// of the whole render, and no object's.
+    /// An error with this object in it, and the place where the object was declared. A limit of the
+    /// whole render is no object's.
     pub fn blame(&self, error: Error) -> Error {
-        if error.is_limit() {
+        if error.is_of_all() {
             return error;
         }
         error
