@@ -13,6 +13,9 @@ use super::objects::{Failure, Objects, Reader};
 use super::text::shown;
 use crate::tree::{EntryKind, Files, ReadError};
 
+/// How many readers wait for the next file. Each remembers what it has unpacked.
+const READERS: usize = 4;
+
 /// The files of one commit.
 pub(super) struct CommitFiles {
     commit: String,
@@ -209,7 +212,11 @@ impl Files for CommitFiles {
         let reader = idle.unwrap_or_else(|| objects.reader());
         let mut buffer = Vec::new();
         let read = objects.read(&reader, &id, Kind::Blob, limit, &mut buffer);
-        readers().push(reader);
+        let mut readers = readers();
+        if readers.len() < READERS {
+            readers.push(reader);
+        }
+        drop(readers);
         read.map_err(|failure| match failure {
             Failure::TooLarge(_) => ReadError::TooLarge {
                 path: path.into(),
