@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::application::Application;
+use super::application::{Application, STATUS_SPACING};
 use super::watches::Notice;
 use crate::live::Sighting;
 
@@ -10,7 +10,7 @@ impl Application {
     /// Takes in what the watches told. Returns true when something is not as it was.
     pub(super) fn read_mailbox(&mut self) -> bool {
         if self.mailbox.take_sight() {
-            self.timers.publish_by(Instant::now());
+            self.timers.publish_by(Instant::now() + STATUS_SPACING);
         }
         let heard = self.mailbox.take_pods();
         let mut changed = !heard.is_empty() && (self.pods.take(heard) | self.weigh());

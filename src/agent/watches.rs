@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
+use crate::cluster::{Cluster, Error, Identity, LONGEST_GAP, Resource, WatchEvent, WatchScope};
 use crate::error::{Class, Fault as _};
 use crate::health::Pods;
 use crate::inventory::Owner;
@@ -22,8 +22,9 @@ use crate::live::{Ignore, Observed, observe};
 use crate::object::{Gvk, Object, ObjectId, Scope, keys};
 
 /// So long after its last failure a watch is opened anew. A watch that goes on where it was says
-/// nothing about that, and a list is the one proof that changes are seen again.
-const SILENCE: Duration = Duration::from_secs(15);
+/// nothing about that, and a list is the one proof that changes are seen again. It has told by then
+/// what it missed; one that still fails is left alone.
+const SILENCE: Duration = LONGEST_GAP.saturating_add(Duration::from_secs(5));
 
 /// What a watch tells about one object.
 #[derive(Debug, Clone, PartialEq)]

@@ -21,7 +21,7 @@ pub use connect::{ConnectError, connect, connect_with};
 pub use discovery::{Discovery, Lookup, Resource};
 pub use error::{Error, remedy};
 pub use kube::KubeCluster;
-pub use watch::{WatchEvent, WatchScope};
+pub use watch::{LONGEST_GAP, WatchEvent, WatchScope};
 
 use crate::object::{Object, ObjectId};
 

@@ -1,9 +1,12 @@
 //! Watching: full objects, as one identity, in one namespace or in all.
 
+use std::time::Duration;
+
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
 use kube::api::{ApiResource, DynamicObject};
 use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 
@@ -62,10 +65,34 @@ pub(super) fn watch(
         ..watcher::Config::default()
     };
     events(
-        watcher(api, config).default_backoff(),
+        watcher(api, config).backoff(Waits::default()),
         scope.resource.clone(),
     )
     .boxed()
+}
+
+/// How long a watch that failed waits at most before it is opened again.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// The longest time between two failures of one watch: that, and the time that a connection may take.
+pub const LONGEST_GAP: Duration = Duration::from_secs(30);
+
+/// kube's own waits, but none longer than [`LONGEST_WAIT`].
+#[derive(Default)]
+struct Waits(watcher::DefaultBackoff);
+
+impl Iterator for Waits {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next().map(|wait| wait.min(LONGEST_WAIT))
+    }
+}
+
+impl Backoff for Waits {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
 }
 
 fn events(
