@@ -95,6 +95,8 @@ pub(super) struct Application {
     pub(super) last: Last,
     /// Jobs that were deleted before their end.
     pub(super) interrupted: BTreeSet<ObjectId>,
+    /// The last pass ended before its plan was carried out, because its records could not be stored.
+    pub(super) is_undecided: bool,
     /// What was Degraded already when the revision with this digest came.
     pub(super) sick_before: Option<(String, BTreeSet<ObjectId>)>,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
@@ -198,6 +200,7 @@ impl Application {
             live: Live::new(),
             last: Last::new(),
             interrupted: BTreeSet::new(),
+            is_undecided: false,
             sick_before: None,
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
@@ -449,6 +452,7 @@ impl Application {
         let mut wrote = std::mem::take(&mut self.summary);
         for _ in 0..MAX_PASSES {
             let now = jiff::Timestamp::now().as_second();
+            self.is_undecided = false;
             let end = self.pass(policy, who, now).await;
             wrote.absorb(std::mem::take(&mut self.summary));
             // What came meanwhile is looked at before anybody sleeps.
@@ -464,7 +468,8 @@ impl Application {
             let is_blocked = report.dependency.is_some() || report.removal.is_some();
             report.wave.is_some() || report.hook.is_some() || report.due.is_some() || is_blocked
         });
-        if self.is_asked() && !waits {
+        // Nor is it handled where no plan was carried out for want of the records.
+        if self.is_asked() && !waits && !self.is_undecided {
             self.handled.sync.clone_from(&request.sync);
         }
         self.schedule_retry(policy);

@@ -48,7 +48,7 @@ mod unsettled;
 mod watches;
 mod write_back;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -303,7 +303,7 @@ async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch:
         shared,
         tasks: BTreeMap::new(),
         ending: BTreeMap::new(),
-        listed: Vec::new(),
+        listed: Some(BTreeSet::new()),
     };
     loop {
         tokio::select! {
@@ -328,7 +328,8 @@ struct Running {
     /// Those of Applications that are gone, until they have forgotten what is stored of them. The
     /// next one of the name begins after that: its records have the same names.
     ending: BTreeMap<Key, Ending>,
-    listed: Vec<Key>,
+    /// What a list that is under way has told of.
+    listed: Option<BTreeSet<Key>>,
 }
 
 struct Task {
@@ -349,10 +350,11 @@ impl Drop for Ending {
 impl Running {
     fn take(&mut self, event: WatchEvent) {
         match event {
-            WatchEvent::Relist => self.listed.clear(),
+            WatchEvent::Relist => self.listed = Some(BTreeSet::new()),
             WatchEvent::Applied(object) => {
-                self.listed
-                    .push((object.namespace().to_owned(), object.name().to_owned()));
+                if let Some(listed) = &mut self.listed {
+                    listed.insert((object.namespace().to_owned(), object.name().to_owned()));
+                }
                 self.applied(&object);
             }
             WatchEvent::Deleted(object) => {
@@ -360,11 +362,11 @@ impl Running {
                 self.gone(&key);
             }
             WatchEvent::Listed => {
-                let listed = std::mem::take(&mut self.listed);
+                let listed = self.listed.take().unwrap_or_default();
                 let gone: Vec<Key> = self
                     .tasks
                     .keys()
-                    .filter(|key| !listed.contains(key))
+                    .filter(|key| !listed.contains(*key))
                     .cloned()
                     .collect();
                 gone.iter().for_each(|key| self.gone(key));

@@ -106,6 +106,7 @@ impl Application {
     /// Ends a pass whose records could not be stored: what is stored is read anew, and the next pass
     /// decides by that. With no records everything would look as if it were not owned, or had not run.
     pub(super) async fn read_anew(&mut self) -> End {
+        self.is_undecided = true;
         if let Err(problem) = self.load_inventory().await {
             self.problems.push(problem);
         }
