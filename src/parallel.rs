@@ -50,9 +50,22 @@ pub(crate) fn map_ref<'a, T: Sync, R: Send>(
     threads: usize,
     work: impl Fn(&'a T) -> R + Sync,
 ) -> Vec<R> {
-    let portions = items.chunks(AT_A_TIME).collect();
-    let made = map(portions, threads, |portion: &'a [T]| {
-        portion.iter().map(&work).collect::<Vec<R>>()
+    flat_map_ref(items, threads, |_, item| [work(item)])
+}
+
+/// The same, where it may be none or several of each; `work` is told the place of an item.
+pub(crate) fn flat_map_ref<'a, T: Sync, R: Send, I: IntoIterator<Item = R>>(
+    items: &'a [T],
+    threads: usize,
+    work: impl Fn(usize, &'a T) -> I + Sync,
+) -> Vec<R> {
+    let portions = items.chunks(AT_A_TIME).enumerate().collect();
+    let made = map(portions, threads, |(at, portion): (usize, &'a [T])| {
+        let places = at * AT_A_TIME..;
+        let made = places
+            .zip(portion)
+            .flat_map(|(place, item)| work(place, item));
+        made.collect::<Vec<R>>()
     });
     made.into_iter().flatten().collect()
 }

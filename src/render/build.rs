@@ -55,6 +55,8 @@ pub(super) struct Build {
     tracks_origin: bool,
     /// The kind of which somebody asks where each field was set.
     traces: Option<String>,
+    /// How many threads may work at it.
+    pub threads: usize,
 }
 
 /// One kustomization that is being accumulated.
@@ -117,11 +119,12 @@ fn run(tree: &Tree, dir: &str, options: &Options, traces: Option<&str>) -> Resul
     let file = find(&loader)?;
     let builtin = Arc::new(FieldConfig::builtin());
     let build = Build {
-        context: Context::new(options.threads),
+        context: Context::default(),
         builtin,
         warnings: RefCell::default(),
         tracks_origin: !file.build_metadata.is_empty(),
         traces: traces.map(str::to_owned),
+        threads: options.threads,
     };
     let layer = Layer {
         file,
@@ -222,7 +225,7 @@ impl Build {
     /// Nothing accumulated yet.
     pub fn empty(&self) -> Accumulated {
         Accumulated {
-            resources: Resources::new(self.context.threads),
+            resources: Resources::new(self.threads),
             config: Layered::new(&self.builtin),
             vars: Vars::default(),
         }

@@ -25,8 +25,6 @@ pub(super) struct Context {
     pub meter: Meter,
     /// The numbers of values that several fields share.
     pub shares: Shares,
-    /// How many threads may work at the objects.
-    pub threads: usize,
 }
 
 /// What `openapi` asks for.
@@ -37,14 +35,6 @@ enum Choice {
 }
 
 impl Context {
-    /// Of a build at which so many threads may work.
-    pub fn new(threads: usize) -> Self {
-        Self {
-            threads,
-            ..Self::default()
-        }
-    }
-
     /// Takes the schema that a kustomization asks for with `openapi`. The first one counts for the
     /// whole build, and the outermost kustomization is opened first.
     ///

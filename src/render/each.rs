@@ -8,9 +8,6 @@ use super::error::{Error, Result};
 use super::resource::Resource;
 use super::resources::Resources;
 
-/// How many objects a thread takes at a time: those of so many are in its cache together.
-pub(super) const PORTION: usize = 256;
-
 /// How many transformers are run together. Each thread remembers something for each of them.
 pub(super) const TOGETHER: usize = 32;
 
@@ -78,10 +75,10 @@ pub(super) fn run(
         let work = meter.work(each.steps(resources.len()));
         work.map_err(|error| Failed { step, error })?;
     }
-    resources.try_each(PORTION, changes_ids, |portion| {
+    resources.try_each(changes_ids, || {
         let mut workers: Vec<_> = steps.iter().map(|each| each.worker()).collect();
-        let mut looks = 0;
-        for resource in portion.iter_mut().filter(|resource| !resource.deleted) {
+        move |resource| {
+            let mut looks = 0;
             for (step, worker) in workers.iter_mut().enumerate() {
                 // Each has its former names in view.
                 looks += 1 + resource.trail.past.len();
@@ -90,8 +87,8 @@ pub(super) fn run(
                     false => Failed { step, error },
                 })?;
             }
+            meter.look(looks).map_err(at_last)
         }
-        meter.look(looks).map_err(at_last)
     })?;
     match steps.iter().any(|each| each.ends_unique()) {
         true => resources.check_unique().map_err(at_last),

@@ -124,7 +124,7 @@ impl<'a> Files<'a> {
             objects: all.len().into(),
             failed: false.into(),
         };
-        let understood = parallel::map(files, build.context.threads, |file| {
+        let understood = parallel::map(files, build.threads, |file| {
             let content = (!counted.is_enough()).then(|| file.content(&counted));
             (file, content)
         });

@@ -33,12 +33,12 @@ impl Index {
     ) -> Self {
         let mut index = Self::with_capacity(items.len());
         let state = &index.state;
-        let hashes = parallel::map_ref(items, threads, |item| {
-            let hashes = keys(item).into_iter().map(|key| state.hash_one(key));
-            hashes.collect::<Hashes>()
+        let hashes = parallel::flat_map_ref(items, threads, |place, item| {
+            let keys = keys(item).into_iter();
+            keys.map(move |key| (state.hash_one(key), place))
         });
-        for (place, hashes) in hashes.into_iter().enumerate() {
-            hashes.for_each(|hash| index.put(hash, place));
+        for (hash, place) in hashes {
+            index.put(hash, place);
         }
         index
     }
@@ -69,35 +69,6 @@ impl Index {
             first,
             more: more.map(Vec::as_slice).unwrap_or_default().iter(),
         }
-    }
-}
-
-/// The hashes of one item, nearly always few.
-#[derive(Default)]
-struct Hashes {
-    few: [u64; 3],
-    len: usize,
-    more: Vec<u64>,
-}
-
-impl FromIterator<u64> for Hashes {
-    fn from_iter<I: IntoIterator<Item = u64>>(hashes: I) -> Self {
-        let mut all = Self::default();
-        for hash in hashes {
-            match all.few.get_mut(all.len) {
-                Some(place) => *place = hash,
-                None => all.more.push(hash),
-            }
-            all.len += 1;
-        }
-        all
-    }
-}
-
-impl Hashes {
-    fn for_each(self, each: impl FnMut(u64)) {
-        let few = self.few.into_iter().take(self.len);
-        few.chain(self.more).for_each(each);
     }
 }
 

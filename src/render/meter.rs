@@ -121,9 +121,7 @@ impl Size {
 
     /// Of a JSON value.
     pub fn of_value(value: &Value) -> Self {
-        let mut size = Self::default();
-        size.add_value(value, 0);
-        size
+        Self::of_view(&value.into())
     }
 
     /// Of what a tree means.
@@ -180,26 +178,6 @@ impl Size {
                 for (key, value) in entries {
                     self.leaf(key.len(), depth + 1);
                     self.add_view(value, depth + 1);
-                }
-            }
-        }
-    }
-
-    fn add_value(&mut self, value: &Value, depth: usize) {
-        match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => self.leaf(1, depth),
-            Value::String(text) => self.leaf(text.len(), depth),
-            Value::Array(items) => {
-                self.leaf(0, depth);
-                items
-                    .iter()
-                    .for_each(|item| self.add_value(item, depth + 1));
-            }
-            Value::Object(map) => {
-                self.leaf(0, depth);
-                for (key, value) in map {
-                    self.leaf(key.len(), depth + 1);
-                    self.add_value(value, depth + 1);
                 }
             }
         }

@@ -228,16 +228,7 @@ pub fn render(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Err
 /// # Errors
 /// As [`render`].
 pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
-    let build::Built {
-        resources,
-        finish,
-        warnings,
-        ..
-    } = build::build(tree, dir, options)?;
-    let objects = parallel::map(resources, options.threads, |resource| {
-        print(resource, finish)
-    });
-    let objects = objects.into_iter().collect::<Result<_, _>>()?;
+    let (objects, warnings) = build_and(print, tree, dir, options)?;
     Ok(Rendered { objects, warnings })
 }
 
@@ -255,19 +246,25 @@ pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered
             warnings,
         });
     }
-    let build::Built {
-        resources,
-        finish,
-        warnings,
-        ..
-    } = build::build(tree, dir, options)?;
-    let documents = parallel::map(resources, options.threads, |resource| {
-        print_text(resource, finish)
-    });
+    let (documents, warnings) = build_and(print_text, tree, dir, options)?;
     Ok(RenderedText {
-        documents: documents.into_iter().collect::<Result<_, _>>()?,
+        documents,
         warnings,
     })
+}
+
+/// Builds a kustomization, and makes something of each object that is still to be finished.
+fn build_and<T: Send>(
+    make: fn(Resource, Finish) -> Result<T, Error>,
+    tree: &Tree,
+    dir: &str,
+    options: &Options,
+) -> Result<(Vec<T>, Vec<Diagnostic>), Error> {
+    let built = build::build(tree, dir, options)?;
+    let made = parallel::map(built.resources, options.threads, |resource| {
+        make(resource, built.finish)
+    });
+    Ok((made.into_iter().collect::<Result<_, _>>()?, built.warnings))
 }
 
 fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {

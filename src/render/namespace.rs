@@ -47,7 +47,8 @@ impl Transformer for Namespace {
                 format!("the namespace has more than {MAX_NAMESPACE_CHARS} characters"),
             ));
         }
-        Ok(Some(Box::new(self)))
+        let is_set = !self.namespace.is_empty();
+        Ok(is_set.then(|| Box::new(self) as Box<dyn Each + 'a>))
     }
 }
 
@@ -55,9 +56,6 @@ impl Each for &Namespace {
     fn worker(&self) -> Worker<'_> {
         let mut by_kind = ByKind::new(&self.specs);
         Box::new(move |resource| {
-            if self.namespace.is_empty() {
-                return Ok(());
-            }
             resource.remember_id();
             let specs = by_kind.of(resource.kind_ref());
             self.set(resource, &specs).map_err(|e| resource.blame(e))
@@ -69,7 +67,7 @@ impl Each for &Namespace {
     }
 
     fn ends_unique(&self) -> bool {
-        !self.namespace.is_empty()
+        true
     }
 }
 

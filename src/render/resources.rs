@@ -11,6 +11,9 @@ use super::resource::Resource;
 use crate::parallel;
 use crate::yaml::Text;
 
+/// How many objects a thread takes at a time: those of so many are in its cache together.
+const PORTION: usize = 256;
+
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when
 /// identities may have changed.
 #[derive(Debug, Default)]
@@ -124,21 +127,24 @@ impl Resources {
         self.list.iter_mut().filter(|resource| !resource.deleted)
     }
 
-    /// Changes the objects by several threads, in portions of so many, deleted ones among them; where
-    /// `changes_ids` is false, anything but kind, name, namespace and the names of the past.
+    /// Changes the objects by several threads: each begins with a `worker` of its own, and again
+    /// after some objects. Where `changes_ids` is false, it changes anything but kind, name, namespace
+    /// and the names of the past.
     ///
     /// # Errors
-    /// The first that `work` has, in the order of the objects.
-    pub fn try_each<E: Send>(
+    /// The first that a worker has, in the order of the objects.
+    pub fn try_each<E: Send, W: FnMut(&mut Resource) -> std::result::Result<(), E>>(
         &mut self,
-        portion: usize,
         changes_ids: bool,
-        work: impl Fn(&mut [Resource]) -> std::result::Result<(), E> + Sync,
+        worker: impl Fn() -> W + Sync,
     ) -> std::result::Result<(), E> {
         if changes_ids {
             self.forget();
         }
-        parallel::try_each(&mut self.list, portion, self.threads, work)
+        parallel::try_each(&mut self.list, PORTION, self.threads, |portion| {
+            let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
+            there.try_for_each(worker())
+        })
     }
 
     /// One object.
@@ -289,11 +295,10 @@ impl OwnKey {
 }
 
 fn duplicate(resource: &Resource) -> Error {
-    Error::failed("there are two objects with this kind, name and namespace")
-        .hint("remove one of them, or keep them apart with a namePrefix; no namespace means `default`")
-        .about(resource.id())
-        .on_line(resource.source.line.unwrap_or(0))
-        .within(&resource.source.path)
+    resource.blame(
+        Error::failed("there are two objects with this kind, name and namespace")
+            .hint("remove one of them, or keep them apart with a namePrefix; no namespace means `default`"),
+    )
 }
 
 #[cfg(test)]

@@ -234,11 +234,7 @@ impl Walk {
     fn mapping<'a>(&self, mapping: &'a Mapping, depth: usize) -> Result<View<'a>, Error> {
         let mut map = Vec::with_capacity(mapping.len());
         for (key, value) in &mapping.entries {
-            let name = match self.resolver {
-                Resolver::Kustomize => kustomize_key(key, depth == 0)?,
-                Resolver::Kubectl => kubectl_key(key)?,
-            };
-            map.push((name, self.node(value, depth + 1)?));
+            map.push((self.key(key, depth)?, self.node(value, depth + 1)?));
         }
         // Equal keys stay in their order.
         map.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -256,14 +252,18 @@ impl Walk {
         }
     }
 
+    fn key<'a>(&self, key: &'a Scalar, depth: usize) -> Result<Cow<'a, str>, Error> {
+        match self.resolver {
+            Resolver::Kustomize => kustomize_key(key, depth == 0),
+            Resolver::Kubectl => kubectl_key(key),
+        }
+    }
+
     /// The error at the first key that is there already.
     fn duplicate(&self, mapping: &Mapping, depth: usize) -> Error {
         let mut known = BTreeSet::new();
         let again = mapping.entries.iter().map(|(key, _)| key).find(|key| {
-            let name = match self.resolver {
-                Resolver::Kustomize => kustomize_key(key, depth == 0),
-                Resolver::Kubectl => kubectl_key(key),
-            };
+            let name = self.key(key, depth);
             name.is_ok_and(|name| !known.insert(name))
         });
         let (line, text) = again.map_or((0, ""), |key| (key.line, key.text.as_str()));

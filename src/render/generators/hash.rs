@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::super::each::PORTION;
 use super::super::error::{Error, Reason, Result};
 use super::super::resource::Resource;
 use super::super::resources::Resources;
@@ -15,10 +14,7 @@ use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
 /// # Errors
 /// On content that cannot be written as JSON.
 pub(in super::super) fn add_hashes(resources: &mut Resources) -> Result<()> {
-    resources.try_each(PORTION, true, |portion| {
-        let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
-        there.try_for_each(add_hash)
-    })
+    resources.try_each(true, || add_hash)
 }
 
 fn add_hash(resource: &mut Resource) -> Result<()> {

@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use self::candidates::{Candidate, Candidates, View};
 use super::config::NameReference;
-use super::each::PORTION;
 use super::error::{Error, Result};
 use super::fields::{replace_untyped, set_untyped, text, type_name};
 use super::fieldspec::FieldSpec;
@@ -31,13 +30,13 @@ pub(super) fn fix_references(
 ) -> Result<()> {
     let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
     let candidates = Candidates::new(resources.iter(), is_target);
-    resources.try_each(PORTION, false, |portion| {
+    resources.try_each(false, || {
         let mut table = Table::new(references);
-        let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
-        there.try_for_each(|resource| {
+        let candidates = &candidates;
+        move |resource: &mut Resource| {
             let rows = table.of(resource.original_kind_ref());
-            fix(resource, &rows, &candidates)
-        })
+            fix(resource, &rows, candidates)
+        }
     })
 }
 
