@@ -18,6 +18,7 @@ use super::deletion::Deletion;
 use super::dependencies::stirred;
 use super::goal::{Broken, Goal, Newest};
 use super::last_good::LastGood;
+use super::mailbox::Mailbox;
 use super::notes::Notes;
 use super::pods::PodWatches;
 use super::request::Request;
@@ -27,7 +28,6 @@ use super::sources::{SourceState, Subscription};
 use super::store::Store;
 use super::sync::End;
 use super::timers::{Timers, due};
-use super::watches::Mailbox;
 use super::write_back::WritingBack;
 use crate::api::{ApplicationStatus, Handled, HistoryEntry, Policy, RollbackStatus};
 use crate::cluster::{Discovery, Identity, Resource};
@@ -37,6 +37,7 @@ use crate::health::Patience;
 use crate::inventory::{Inventory, Owner};
 use crate::live::Live;
 use crate::object::ObjectId;
+use crate::plan::dependencies::Key;
 use crate::plan::dependencies::{Blocked, Standings};
 use crate::plan::fight::Fights;
 use crate::plan::hooks::Last;
@@ -95,8 +96,6 @@ pub(super) struct Application {
     pub(super) last: Last,
     /// Jobs that were deleted before their end.
     pub(super) interrupted: BTreeSet<ObjectId>,
-    /// The last pass ended before its plan was carried out, because its records could not be stored.
-    pub(super) is_undecided: bool,
     /// What was Degraded already when the revision with this digest came.
     pub(super) sick_before: Option<(String, BTreeSet<ObjectId>)>,
     pub(super) recorded: BTreeMap<ObjectId, Resource>,
@@ -200,7 +199,6 @@ impl Application {
             live: Live::new(),
             last: Last::new(),
             interrupted: BTreeSet::new(),
-            is_undecided: false,
             sick_before: None,
             recorded: BTreeMap::new(),
             unscaled: BTreeSet::new(),
@@ -280,7 +278,7 @@ impl Application {
             }
             let at = self.timers.next();
             let told = self.last_good.problem.clone();
-            let own = (self.owner.namespace.clone(), self.owner.name.clone());
+            let own = self.key();
             tokio::select! {
                 changed = self.requests.changed() => if changed.is_err() {
                     break;
@@ -306,6 +304,11 @@ impl Application {
         self.shared
             .metrics
             .application((self.published_at.is_some()).then_some(state), None);
+    }
+
+    /// Its namespace and name.
+    pub(super) fn key(&self) -> Key {
+        (self.owner.namespace.clone(), self.owner.name.clone())
     }
 
     /// What the last state of the Application's resource asks for.
@@ -450,14 +453,14 @@ impl Application {
         }
         // What could not be told before is told with this.
         let mut wrote = std::mem::take(&mut self.summary);
+        let mut end = End::Again;
         for _ in 0..MAX_PASSES {
             let now = jiff::Timestamp::now().as_second();
-            self.is_undecided = false;
-            let end = self.pass(policy, who, now).await;
+            end = self.pass(policy, who, now).await;
             wrote.absorb(std::mem::take(&mut self.summary));
             // What came meanwhile is looked at before anybody sleeps.
             let changed = self.read_mailbox();
-            if end == End::Settled && !changed {
+            if end != End::Again && !changed {
                 break;
             }
         }
@@ -469,7 +472,7 @@ impl Application {
             report.wave.is_some() || report.hook.is_some() || report.due.is_some() || is_blocked
         });
         // Nor is it handled where no plan was carried out for want of the records.
-        if self.is_asked() && !waits && !self.is_undecided {
+        if self.is_asked() && !waits && end != End::Undecided {
             self.handled.sync.clone_from(&request.sync);
         }
         self.schedule_retry(policy);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 use super::application::Application;
+use super::key_of;
 use crate::api::ApplicationSpec;
 use crate::error::Class;
 use crate::object::Object;
@@ -38,7 +39,7 @@ impl Board {
 
     /// Notes what an Application says now.
     pub(super) fn put(&self, object: &Object) {
-        let key = (object.namespace().to_owned(), object.name().to_owned());
+        let key = key_of(object);
         let standing = Standing::read(object, object.namespace() == self.namespace);
         self.change(|all| all.known.insert(key, standing.clone()).as_ref() != Some(&standing));
     }
@@ -72,9 +73,8 @@ impl Board {
 impl Application {
     /// Looks at what the Application depends on. Returns true when that has changed.
     pub(super) fn check_dependencies(&mut self) -> bool {
-        let own = (self.owner.namespace.clone(), self.owner.name.clone());
         let commit = self.target.as_ref().map_or("", |(commit, _)| commit);
-        let now = blocked(&own, commit, &self.standings.borrow_and_update());
+        let now = blocked(&self.key(), commit, &self.standings.borrow_and_update());
         std::mem::replace(&mut self.blocked_by, now.clone()) != now
     }
 

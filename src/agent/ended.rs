@@ -83,9 +83,8 @@ impl Application {
         };
         let ends =
             |step: &&Step| matches!(step.action, Action::RunHook(_)) || step.id.runs_to_its_end();
-        let created: Vec<_> = { plan.steps.iter().filter(ends) }
-            .filter_map(|step| object(&step.id))
-            .collect();
+        let steps = plan.steps.iter().filter(ends);
+        let created: Vec<_> = steps.filter_map(|step| object(&step.id)).collect();
         if created.is_empty() {
             return BTreeSet::new();
         }

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::aborting::Aborting;
 use super::application::Application;
 use super::chunks::{Chunks, ChunksError};
 use super::rollback::Good;
@@ -67,14 +67,8 @@ struct Restored {
     revision: String,
 }
 
-/// A save on its way; it ends when this is dropped.
-struct Saving(JoinHandle<(Chunks, Result<(), ChunksError>)>);
-
-impl Drop for Saving {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+/// A save on its way.
+type Saving = Aborting<(Chunks, Result<(), ChunksError>)>;
 
 impl LastGood {
     pub(super) fn new(namespace: &str, owner: &Owner) -> Self {
@@ -347,7 +341,7 @@ impl Application {
             (good.id.clone(), objects)
         });
         let cluster = Arc::clone(&self.shared.cluster);
-        self.last_good.saving = Some(Saving(tokio::spawn(async move {
+        self.last_good.saving = Some(Aborting(tokio::spawn(async move {
             let saved = chunks
                 .save(&*cluster, |stored| async move {
                     // Serialising and compressing is computation.

@@ -4,6 +4,7 @@
 //! each watched kind ([`watches`]), one for each workload whose pods are watched ([`pods`]). An Application's task sleeps until something happens to it and
 //! then makes a pass ([`sync`]), which is a row of pure functions between two doors.
 
+mod aborting;
 mod application;
 mod chunks;
 pub(crate) mod credentials;
@@ -23,6 +24,7 @@ mod http;
 mod last_good;
 mod lease;
 mod look;
+mod mailbox;
 pub mod metrics;
 mod notebook;
 mod notes;
@@ -68,7 +70,9 @@ use crate::cluster::{Cluster, Identity, WatchEvent, WatchScope};
 use crate::desired::Installation;
 use crate::git::{AllowedSchemes, Cache};
 use crate::object::Object;
+use crate::plan::dependencies::Key;
 use crate::rollback::Breaker;
+use aborting::Aborting;
 use application::Application;
 use credentials::Credentials;
 use dependencies::Board;
@@ -319,7 +323,9 @@ async fn follow(shared: Arc<Shared>, namespace: Option<String>, mut stop: watch:
 }
 
 /// Namespace and name of an Application.
-type Key = (String, String);
+fn key_of(object: &Object) -> Key {
+    (object.namespace().to_owned(), object.name().to_owned())
+}
 
 /// The tasks of Applications, by namespace and name.
 struct Running {
@@ -327,7 +333,7 @@ struct Running {
     tasks: BTreeMap<Key, Task>,
     /// Those of Applications that are gone, until they have forgotten what is stored of them. The
     /// next one of the name begins after that: its records have the same names.
-    ending: BTreeMap<Key, Ending>,
+    ending: BTreeMap<Key, Aborting<()>>,
     /// What a list that is under way has told of.
     listed: Option<BTreeSet<Key>>,
 }
@@ -338,28 +344,18 @@ struct Task {
     task: JoinHandle<()>,
 }
 
-/// A task that ends by itself, or when this is dropped.
-struct Ending(JoinHandle<()>);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 impl Running {
     fn take(&mut self, event: WatchEvent) {
         match event {
             WatchEvent::Relist => self.listed = Some(BTreeSet::new()),
             WatchEvent::Applied(object) => {
                 if let Some(listed) = &mut self.listed {
-                    listed.insert((object.namespace().to_owned(), object.name().to_owned()));
+                    listed.insert(key_of(&object));
                 }
                 self.applied(&object);
             }
             WatchEvent::Deleted(object) => {
-                let key = (object.namespace().to_owned(), object.name().to_owned());
-                self.gone(&key);
+                self.gone(&key_of(&object));
             }
             WatchEvent::Listed => {
                 let listed = self.listed.take().unwrap_or_default();
@@ -382,7 +378,7 @@ impl Running {
         self.ending.retain(|_, ending| !ending.0.is_finished());
         if let Some(task) = self.tasks.remove(key) {
             task.requests.send_modify(|request| request.gone = true);
-            self.ending.insert(key.clone(), Ending(task.task));
+            self.ending.insert(key.clone(), Aborting(task.task));
         }
     }
 

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::application::{Application, STATUS_SPACING};
-use super::watches::Notice;
+use super::mailbox::Notice;
 use crate::live::Sighting;
 
 impl Application {

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::aborting::Aborting;
+use super::mailbox::Mailbox;
 use super::metrics::Metrics;
-use super::watches::Mailbox;
 use crate::cluster::{Cluster, Error, Identity, Resource, WatchEvent, WatchScope};
 use crate::health::{Look, Pods};
 use crate::object::{ObjectId, Scope};
@@ -129,13 +129,7 @@ struct Open {
     selector: String,
     /// The list is enough.
     once: bool,
-    task: JoinHandle<()>,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    task: Aborting<()>,
 }
 
 /// What a watch needs.
@@ -196,7 +190,7 @@ impl PodWatches {
             let is_wanted = wanted.contains(id) && open.once == look.once.contains(id);
             let is_same = open.who == *who && selector(id) == Some(open.selector.as_str());
             // One that was refused ends by itself, and may be tried again later.
-            let goes_on = open.once || !open.task.is_finished();
+            let goes_on = open.once || !open.task.0.is_finished();
             is_wanted && is_same && goes_on
         });
         // Of one that failed the last words stay known.
@@ -224,7 +218,7 @@ impl PodWatches {
                 who: who.clone(),
                 selector: selector.to_owned(),
                 once,
-                task: tokio::spawn(task.run()),
+                task: Aborting(tokio::spawn(task.run())),
             };
             self.open.insert(id.clone(), open);
         }

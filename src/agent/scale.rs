@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use tokio::task::JoinHandle;
 
+use super::aborting::Aborting;
 use super::application::Application;
-use super::watches::Mailbox;
+use super::mailbox::Mailbox;
 use crate::cluster::{Cluster, Identity, Lookup, Resource, WatchEvent, WatchScope};
 use crate::desired::scaled_by;
 use crate::live::Sighting;
@@ -45,15 +45,7 @@ enum Unread {
 
 /// The watches of autoscalers that end when they are dropped.
 #[derive(Default)]
-pub(super) struct AutoscalerWatches(BTreeMap<(Identity, ObjectId), Watch>);
-
-struct Watch(JoinHandle<()>);
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) struct AutoscalerWatches(BTreeMap<(Identity, ObjectId), Aborting<()>>);
 
 impl AutoscalerWatches {
     /// Forgets autoscalers that were told to be gone: one of the same name is another one.
@@ -90,7 +82,7 @@ impl AutoscalerWatches {
                 };
                 let (cluster, mailbox) = (Arc::clone(cluster), Arc::clone(mailbox));
                 let (who, id, target) = (who.clone(), (*id).clone(), (*target).clone());
-                Watch(tokio::spawn(async move {
+                Aborting(tokio::spawn(async move {
                     if is_gone(&*cluster, &who, &scope, &target).await {
                         mailbox.put_autoscaler(id);
                     }

@@ -27,6 +27,9 @@ pub(super) enum End {
     Settled,
     /// More can be done at once: a wave is done, or a newer revision came.
     Again,
+    /// Its plan was not carried out, because its records could not be stored. As [`End::Settled`], but
+    /// that nothing that was asked for is done.
+    Undecided,
 }
 
 impl Application {
@@ -106,11 +109,10 @@ impl Application {
     /// Ends a pass whose records could not be stored: what is stored is read anew, and the next pass
     /// decides by that. With no records everything would look as if it were not owned, or had not run.
     pub(super) async fn read_anew(&mut self) -> End {
-        self.is_undecided = true;
         if let Err(problem) = self.load_inventory().await {
             self.problems.push(problem);
         }
-        End::Settled
+        End::Undecided
     }
 
     /// Diff and plan of the newest revision, and healing to what is enforced.

@@ -200,9 +200,7 @@ impl Application {
         self.published = status;
         self.published_at = Some(Instant::now());
     }
-}
 
-impl Application {
     /// Whether a status may be written now that nothing was written for; its turn comes if not. What
     /// people and other Applications go by is written at most once a second, and a word that only a
     /// commit has moved when there is time.
@@ -213,8 +211,8 @@ impl Application {
             self.timers.publish_by(now + STATUS_SPACING);
             return false;
         }
-        let own = (self.owner.namespace.clone(), self.owner.name.clone());
-        if !only_moves(&self.published, status) || self.standings.borrow().is_needed(&own) {
+        let is_needed = || self.standings.borrow().is_needed(&self.key());
+        if !only_moves(&self.published, status) || is_needed() {
             return true;
         }
         if self.timers.publish.is_some() {
