@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use towline::object::keys;
 
 use crate::world::boundaries::{Fate, Point, Side};
+use crate::world::jobs::job;
 use crate::world::manifests::{config_map, deployment};
 use crate::world::{World, wait, wait_for};
 
@@ -18,23 +19,10 @@ const NUMBERS: [usize; 2] = [1, 3];
 const TIMED: [&str; 2] = ["replace Lease", "replace Secret/towline-last-good"];
 
 /// A hook before the sync, whose Job ends at once.
-const HOOK: &str = "\
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: migrate
-  annotations:
-    argocd.argoproj.io/hook: PreSync
-    argocd.argoproj.io/hook-delete-policy: HookSucceeded
-spec:
-  backoffLimit: 0
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-        - name: main
-          image: busybox:1
-";
+fn hook() -> String {
+    let policy = ("argocd.argoproj.io/hook-delete-policy", "HookSucceeded");
+    job("migrate", &[("argocd.argoproj.io/hook", "PreSync"), policy])
+}
 
 /// The life of an Application, in which everything happens that an agent writes: it is created, one
 /// object changes while one comes and one goes, somebody's change is undone, and it is deleted with
@@ -49,7 +37,7 @@ fn live(world: &mut World<'_>, fate: &Arc<Fate>) {
         app
     };
     world.commit(&[
-        ("shop/hook.yaml", HOOK),
+        ("shop/hook.yaml", &hook()),
         ("shop/a.yaml", &config_map("a", "1")),
         ("shop/b.yaml", &config_map("b", "1")),
         ("shop/c.yaml", &config_map("c", "1")),

@@ -5,7 +5,7 @@ use towline::object::keys;
 use towline_testcluster::{Component, ControlPlane};
 
 use crate::world::manifests::{config_map, deployment};
-use crate::world::{World, install_crd, wait_for};
+use crate::world::{World, borrowed, install_crd, wait_for};
 
 /// How many objects each revision has; all of them have other names in the next one.
 const OBJECTS: usize = 40;
@@ -27,10 +27,7 @@ fn commit(world: &World<'_>, number: usize) -> String {
         world.repo.remove("shop").unwrap();
     }
     let files = revision(number);
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.commit(&files)
 }
 

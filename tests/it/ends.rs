@@ -3,60 +3,30 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use towline::object::keys;
-use towline_testcluster::AuditMark;
 
 use crate::world::boundaries::{Fate, Fault};
+use crate::world::jobs::{created, end, expiring, held, job};
 use crate::world::manifests::{annotated, config_map};
 use crate::world::{World, wait_for};
 
 const STORED: &str = "replace Secret/towline-inventory";
 
 /// A Job of the first wave that goes the moment it has finished.
-fn job(name: &str, key: &str, value: &str) -> String {
-    format!(
-        "\
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {name}
-  annotations:
-    {key}: \"{value}\"
-spec:
-  ttlSecondsAfterFinished: 0
-  backoffLimit: 0
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-        - name: main
-          image: busybox:1
-"
-    )
-}
-
 fn first_wave(name: &str) -> String {
-    job(name, keys::SYNC_WAVE, "-1")
+    expiring(&job(name, &[(keys::SYNC_WAVE, "-1")]), 0)
 }
 
-fn hook(name: &str) -> String {
-    job(name, keys::HOOK, "PreSync")
-}
-
-/// How often a Job was created since `mark`.
-fn created(world: &World<'_>, mark: AuditMark, job: &str) -> usize {
-    let is_creation = |event: &&towline_testcluster::AuditEvent| {
-        event.resource == "jobs" && event.name == job && event.code == 201
-    };
-    world.requests(mark).iter().filter(is_creation).count()
+/// A hook that does so.
+fn hook(name: &str, phase: &str) -> String {
+    expiring(&job(name, &[(keys::HOOK, phase)]), 0)
 }
 
 #[test]
 fn nothing_that_ends_by_itself_is_created_before_its_end_would_be_seen() {
     for (name, manifest) in [
         ("ends-watch-job", first_wave("migrate")),
-        ("ends-watch-hook", hook("migrate")),
+        ("ends-watch-hook", hook("migrate", "PreSync")),
     ] {
         let mut world = World::idle(name);
         let mark = world.plane.audit_mark();
@@ -117,30 +87,11 @@ fn end_unrecorded(world: &World<'_>, fate: &Fate) {
     fate.lift(STORED);
 }
 
-/// The same Job, whose pod ends when the test says so.
-fn held(manifest: &str) -> String {
-    let template = "    metadata:\n      annotations:\n        testcluster.towline.dev/ready-after: 1h\n    spec:\n      restartPolicy";
-    manifest.replace("    spec:\n      restartPolicy", template)
-}
-
-/// Ends the only pod of a Job: with `Succeeded` or `Failed`.
-fn end(world: &World<'_>, job: &str, phase: &str) {
-    let pods = || world.list("Pod", &world.work);
-    let of_job = |pod: &Value| {
-        pod["metadata"]["labels"]["job-name"] == job && pod["spec"]["nodeName"].is_string()
-    };
-    wait_for("its pod", || pods().iter().any(of_job));
-    let pod = pods().into_iter().find(of_job).unwrap();
-    let name = pod["metadata"]["name"].as_str().unwrap();
-    let status = serde_json::json!({"status": {"phase": phase}});
-    world.patch("Pod", &world.work, &format!("{name}/status"), &status);
-}
-
 #[test]
 fn an_end_that_could_not_be_stored_at_once_is_not_lost() {
     for (name, manifest) in [
         ("ends-unstored-job", first_wave("migrate")),
-        ("ends-unstored-hook", hook("migrate")),
+        ("ends-unstored-hook", hook("migrate", "PreSync")),
     ] {
         let mut world = World::idle(name);
         let mark = world.plane.audit_mark();
@@ -205,14 +156,14 @@ fn a_record_that_could_not_be_stored_at_once_costs_no_other_record() {
 fn an_agent_that_ends_in_the_grace_of_a_sync_that_fails_is_followed_by_one_that_runs_its_hook() {
     let mut world = World::new("ends-grace");
     let mark = world.plane.audit_mark();
-    let alarm = job("alarm", keys::HOOK, "SyncFail");
+    let alarm = hook("alarm", "SyncFail");
     let files = [
         ("shop/a.yaml", &*config_map("a", "1")),
         ("shop/alarm.yaml", &*alarm),
     ];
     world.deploy("shop", "shop", &files);
     // It says so itself that it failed, so that the next agent knows it from its first look on.
-    let stays = held(&first_wave("migrate")).replace("  ttlSecondsAfterFinished: 0\n", "");
+    let stays = held(&job("migrate", &[(keys::SYNC_WAVE, "-1")]));
     world.commit(&[("shop/migrate.yaml", &stays)]);
     world.poke("shop");
     end(&world, "migrate", "Failed");

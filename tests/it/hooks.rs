@@ -7,65 +7,9 @@ use serde_json::{Value, json};
 use towline::object::keys;
 use towline_testcluster::AuditMark;
 
+use crate::world::jobs::{created, end, expiring, held, hook, job, uid};
 use crate::world::manifests::{annotated, config_map, deployment};
-use crate::world::{World, condition, describe, wait, wait_for};
-
-/// A Job whose pod ends at once.
-fn job(name: &str, annotations: &[(&str, &str)]) -> String {
-    let annotations: String = annotations
-        .iter()
-        .map(|(key, value)| format!("    {key}: \"{value}\"\n"))
-        .collect();
-    format!(
-        "\
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: {name}
-  annotations:
-{annotations}spec:
-  backoffLimit: 0
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-        - name: main
-          image: busybox:1
-"
-    )
-}
-
-/// A hook whose pod ends at once.
-fn hook(name: &str, phase: &str) -> String {
-    job(name, &[("argocd.argoproj.io/hook", phase)])
-}
-
-/// The same, whose pod ends when the test says so.
-fn held(manifest: &str) -> String {
-    let template = "    metadata:\n      annotations:\n        testcluster.towline.dev/ready-after: 1h\n    spec:\n      restartPolicy";
-    manifest.replace("    spec:\n      restartPolicy", template)
-}
-
-/// Ends the pod of a Job: with `Succeeded` or `Failed`.
-fn end(world: &World<'_>, job: &str, phase: &str) {
-    let pod = wait(&format!("the pod of {job}"), || {
-        // The pod of an earlier Job of this name may still be there.
-        let owner = uid(world, job);
-        let pods = world.list("Pod", &world.work);
-        let of_job = |pod: &&Value| pod["metadata"]["ownerReferences"][0]["uid"] == owner.as_str();
-        let pod = pods.iter().find(of_job).cloned();
-        pod.filter(|pod| pod["spec"]["nodeName"].is_string())
-            .ok_or_else(|| "it is not scheduled yet".into())
-    });
-    let name = pod["metadata"]["name"].as_str().unwrap();
-    let code = i32::from(phase == "Failed") * 3;
-    let state = json!({"terminated": {"exitCode": code, "reason": "Error",
-        "message": "relation shop.orders is missing"}});
-    let status = json!({"status": {"phase": phase, "containerStatuses": [
-        {"name": "main", "image": "busybox:1", "imageID": "", "ready": false, "restartCount": 0,
-         "state": state}]}});
-    world.patch("Pod", &world.work, &format!("{name}/status"), &status);
-}
+use crate::world::{World, borrowed, condition, describe, wait, wait_for};
 
 /// Writes of Jobs and ConfigMaps since `mark`, in their order.
 fn order(world: &World<'_>, mark: AuditMark) -> Vec<String> {
@@ -81,22 +25,6 @@ fn order(world: &World<'_>, mark: AuditMark) -> Vec<String> {
         .collect();
     writes.sort();
     writes.into_iter().map(|(_, write)| write).collect()
-}
-
-/// How often a Job was created since `mark`.
-fn created(world: &World<'_>, mark: AuditMark, job: &str) -> usize {
-    let is_creation = |event: &&towline_testcluster::AuditEvent| {
-        event.resource == "jobs" && event.name == job && event.code == 201
-    };
-    world.requests(mark).iter().filter(is_creation).count()
-}
-
-fn uid(world: &World<'_>, job: &str) -> String {
-    let live = world.live("Job", job).unwrap_or_default();
-    live["metadata"]["uid"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 #[test]
@@ -315,10 +243,7 @@ fn delete_policies_are_obeyed_and_what_was_deleted_does_not_run_again() {
             ("towline.dev/hook-delete-policy", "HookSucceeded"),
         ],
     );
-    let expiring = hook("expiring", "PreSync").replace(
-        "  backoffLimit: 0\n",
-        "  backoffLimit: 0\n  ttlSecondsAfterFinished: 0\n",
-    );
+    let expiring = expiring(&hook("expiring", "PreSync"), 0);
     let named = hook("x", "PostSync").replace("  name: x\n", "  generateName: smoke-\n");
     let mark = world.plane.audit_mark();
     world.deploy(
@@ -423,10 +348,7 @@ fn a_killed_agent_runs_no_hook_twice() {
             (format!("shop/{name}.yaml"), job(name, &annotations))
         })
         .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.commit(&files);
     let mark = world.plane.audit_mark();
     let commit = world.commit(&[("shop/a.yaml", &config_map("a", "1"))]);

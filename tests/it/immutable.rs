@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use towline::object::keys;
 
 use crate::world::manifests::{config_map, deployment, widget};
-use crate::world::{World, condition, wait, wait_for};
+use crate::world::{World, borrowed, condition, wait, wait_for};
 
 /// A manifest with one annotation more in its own metadata.
 fn annotate(manifest: &str, key: &str, value: &str) -> String {
@@ -416,10 +416,7 @@ fn an_approval_of_what_is_replaced_whole_covers_later_waves_too() {
             let manifest = annotate_more(&stateful(name, service, wave), keys::REPLACE);
             (format!("shop/{name}.yaml"), manifest)
         });
-        let files: Vec<_> = files
-            .iter()
-            .map(|(path, text)| (path.as_str(), text.as_str()))
-            .collect();
+        let files: Vec<_> = borrowed(&files);
         world.commit(&files)
     };
     let first = commit("a");

@@ -13,7 +13,7 @@ use towline::object::keys;
 use towline_testcluster::Fault;
 
 use crate::world::manifests::{config_map, deployment, secret};
-use crate::world::{World, condition, wait_for};
+use crate::world::{World, borrowed, condition, wait_for};
 
 const PREFIX: &str = "towline-last-good-";
 
@@ -228,10 +228,7 @@ fn after_a_restart_a_held_commit_costs_no_healing() {
     let files: Vec<(String, String)> = (0..8)
         .map(|n| (format!("shop/c{n}.yaml"), config_map(&format!("c{n}"), "1")))
         .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.deploy("shop", "shop", &files);
     wait_for("last-good to be stored", || stored(&world).len() == 8);
     world
@@ -387,10 +384,7 @@ fn nothing_is_stored_again_that_did_not_change() {
             )
         })
         .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.deploy("shop", "shop", &files);
     wait_for("last-good to be stored", || stored(&world).len() == 72);
     world.assert_quiet();

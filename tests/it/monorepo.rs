@@ -3,7 +3,7 @@
 use towline_testcluster::AuditEvent;
 
 use crate::world::manifests::config_map;
-use crate::world::{World, condition, wait_for};
+use crate::world::{World, borrowed, condition, wait_for};
 
 const APPLICATIONS: usize = 20;
 
@@ -29,10 +29,7 @@ fn a_commit_is_fetched_once_and_rendered_by_those_that_it_touches() {
         files.push((format!("{dir}/own.yaml"), own));
         files.push((format!("{dir}/kustomization.yaml"), kustomization));
     }
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     let first = world.commit(&files);
     for n in 0..APPLICATIONS {
         let mut app = world.application(&name(n), &name(n));
@@ -140,10 +137,7 @@ fn what_others_wait_for_is_told_at_once_however_many_a_commit_moves() {
         .iter()
         .map(|name| (format!("{name}/own.yaml"), config_map(name, "1")))
         .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.commit(&files);
     for name in &names {
         let mut app = world.application(name, name);

@@ -9,7 +9,7 @@ use towline::status::Record;
 
 use crate::cli::towline;
 use crate::world::manifests::{config_map, deployment, secret};
-use crate::world::{World, condition, logs, wait, wait_for};
+use crate::world::{World, borrowed, condition, logs, wait, wait_for};
 
 const NOTES: &str = "refs/notes/towline";
 
@@ -202,7 +202,7 @@ fn an_approval_is_recorded_with_the_manager_that_gave_it() {
         (0..n).map(one).collect()
     };
     let all = objects(8);
-    let files: Vec<(&str, &str)> = all.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
+    let files = borrowed(&all);
     let a = world.commit(&files);
     world.create(&recorded(&world, "shop", "shop"));
     noted(&world, &a, "shop", &["Applied", "Healthy"]);
@@ -256,10 +256,7 @@ fn of_applications_that_write_at_once_no_line_is_lost() {
                 )
             })
             .collect();
-        let files: Vec<(&str, &str)> = files
-            .iter()
-            .map(|(p, t)| (p.as_str(), t.as_str()))
-            .collect();
+        let files = borrowed(&files);
         let commit = world.commit(&files);
         for name in &names {
             world.synced(name, &commit);

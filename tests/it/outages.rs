@@ -11,7 +11,7 @@ use towline::agent::{Options, Timing};
 use towline_testcluster::{AuditEvent, Builder, Component, ControlPlane, wait_until};
 
 use crate::world::manifests::config_map;
-use crate::world::{Link, World, condition, describe, install_crd, logs, wait, wait_for};
+use crate::world::{Link, World, borrowed, condition, describe, install_crd, logs, wait, wait_for};
 
 /// A CRD of the group that will break.
 const CRD: &str = "\
@@ -319,10 +319,7 @@ fn a_throttled_api_server_is_asked_again_and_not_hammered() {
     let files: Vec<(String, String)> = (0..OBJECTS)
         .map(|n| (format!("shop/c{n}.yaml"), config_map(&format!("c{n}"), "1")))
         .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.deploy("shop", "shop", &files);
     let applies: Vec<_> = world
         .requests(mark)

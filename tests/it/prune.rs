@@ -4,7 +4,7 @@ use serde_json::json;
 use towline::object::keys;
 
 use crate::world::manifests::{annotated, config_map};
-use crate::world::{World, wait_for};
+use crate::world::{World, borrowed, wait_for};
 
 /// A directory of ConfigMaps `c0`, `c1`, ….
 fn many(count: usize) -> Vec<(String, String)> {
@@ -15,10 +15,7 @@ fn many(count: usize) -> Vec<(String, String)> {
 
 fn deploy_many(world: &World<'_>, count: usize) -> String {
     let files = many(count);
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     world.deploy("shop", "shop", &files)
 }
 
@@ -141,10 +138,7 @@ fn a_revert_takes_back_what_was_added_whatever_the_count() {
     let world = World::new("prune-revert");
     deploy_many(&world, 3);
     let files: Vec<(String, String)> = many(23).split_off(3);
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let files = borrowed(&files);
     let more = world.commit(&files);
     world.synced("shop", &more);
     assert_eq!(present(&world), 23);

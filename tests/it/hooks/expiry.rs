@@ -1,17 +1,11 @@
 //! Jobs that are deleted as soon as they have finished, by `ttlSecondsAfterFinished`.
 
-use super::{created, end, held, hook, job, uid};
 use crate::explain;
+use crate::world::jobs::{created, end, expiring, held, hook, job, uid};
 use crate::world::manifests::{annotated, config_map};
-use crate::world::{World, condition, wait, wait_for};
+use crate::world::{World, borrowed, condition, wait, wait_for};
 use towline::object::keys;
 use towline_testcluster::AuditMark;
-
-/// The same Job, which goes so many seconds after its end.
-fn expiring(manifest: &str, seconds: u32) -> String {
-    let ttl = format!("spec:\n  ttlSecondsAfterFinished: {seconds}\n  backoffLimit");
-    manifest.replace("spec:\n  backoffLimit", &ttl)
-}
 
 /// A Job of the first wave.
 fn migrate(seconds: u32) -> String {
@@ -38,10 +32,7 @@ fn a_job_that_goes_the_moment_it_has_finished_runs_once() {
     // Several, because what is told of the end of one may be told in two ways.
     let names = ["one", "two", "three", "four", "five"];
     let files = names.map(|name| (format!("shop/{name}.yaml"), expiring(&job(name, &[]), 0)));
-    let mut files: Vec<_> = files
-        .iter()
-        .map(|(p, t)| (p.as_str(), t.as_str()))
-        .collect();
+    let mut files: Vec<_> = borrowed(&files);
     let late = annotated("late", "1", keys::SYNC_WAVE, "1");
     files.push(("shop/late.yaml", &late));
     world.deploy("shop", "shop", &files);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{created, hook};
+use crate::world::jobs::{created, hook};
 use crate::world::manifests::{annotated, config_map, deployment, widget, widget_crd};
 use crate::world::{World, condition, wait, wait_for};
 use towline::object::keys;

@@ -9,6 +9,8 @@ use towline::git::Credential;
 use towline::render::{Options, render};
 use towline::tree::Tree;
 
+use crate::world::borrowed;
+
 use super::{CONFIG_MAP, is_refused, linked, refusal};
 use crate::git::{Bench, sync};
 
@@ -187,10 +189,7 @@ fn a_link_to_many_links_ends() {
     let links: Vec<(String, String)> = (0..60)
         .map(|i| (format!("l{i}.yaml"), format!("l{}.yaml", i + 1)))
         .collect();
-    let links: Vec<(&str, &str)> = links
-        .iter()
-        .map(|(a, b)| (a.as_str(), b.as_str()))
-        .collect();
+    let links = borrowed(&links);
     let files = [
         ("kustomization.yaml", "resources: [l0.yaml]\n"),
         ("l60.yaml", CONFIG_MAP),
@@ -205,10 +204,7 @@ fn a_link_to_many_links_ends() {
     let links: Vec<(String, String)> = (0..40)
         .map(|i| (format!("d{i}"), format!("d{n}/../d{n}", n = i + 1)))
         .collect();
-    let links: Vec<(&str, &str)> = links
-        .iter()
-        .map(|(a, b)| (a.as_str(), b.as_str()))
-        .collect();
+    let links = borrowed(&links);
     let files = [
         ("kustomization.yaml", "resources: [d0/a.yaml]\n"),
         ("d40/a.yaml", CONFIG_MAP),

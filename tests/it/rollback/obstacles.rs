@@ -6,7 +6,7 @@ use towline_testcluster::Fault;
 
 use super::{crashing, guarded, image, known, quick, rolled_back, trusted};
 use crate::world::manifests::{config_map, deployment};
-use crate::world::{World, wait, wait_for};
+use crate::world::{World, borrowed, wait, wait_for};
 
 /// A world whose good revision has `web` and more.
 fn settled(name: &str, more: &[(&str, &str)]) -> (World<'static>, String) {
@@ -157,10 +157,7 @@ fn an_outage_does_not_roll_everything_back() {
             .iter()
             .map(|name| (format!("{name}/web.yaml"), text(name)))
             .collect();
-        let files: Vec<(&str, &str)> = files
-            .iter()
-            .map(|(p, t)| (p.as_str(), t.as_str()))
-            .collect();
+        let files = borrowed(&files);
         world.commit(&files)
     };
     let named = |manifest: String, name: &str| {

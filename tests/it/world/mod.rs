@@ -7,6 +7,7 @@ mod applications;
 mod audit;
 pub mod boundaries;
 mod cluster;
+pub mod jobs;
 mod link;
 pub mod manifests;
 mod process;
@@ -198,6 +199,12 @@ pub fn wait_for(what: &str, mut probe: impl FnMut() -> bool) {
             Err("not yet".into())
         }
     });
+}
+
+/// Files as commits take them: paths and texts.
+pub fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
+    let files = files.iter();
+    files.map(|(path, text)| (&**path, &**text)).collect()
 }
 
 /// Everything that was logged by all agents of this process.
