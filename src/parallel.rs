@@ -14,9 +14,31 @@ pub(crate) fn map<T: Send, R: Send>(
     threads: usize,
     work: impl Fn(T) -> R + Sync,
 ) -> Vec<R> {
+    take_and_map(items, AT_A_TIME, threads, work)
+}
+
+/// What `work` makes of each portion of `items`, of up to `portion` things, in their order, by up to
+/// `threads` threads.
+pub(crate) fn map_portions<'a, T: Sync, R: Send>(
+    items: &'a [T],
+    portion: usize,
+    threads: usize,
+    work: impl Fn(&'a [T]) -> R + Sync,
+) -> Vec<R> {
+    let portions = items.chunks(portion.max(1)).collect();
+    take_and_map(portions, 1, threads, work)
+}
+
+/// As [`map`]; a thread takes `at_a_time` things at a time.
+fn take_and_map<T: Send, R: Send>(
+    items: Vec<T>,
+    at_a_time: usize,
+    threads: usize,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
     let helpers = items
         .len()
-        .div_ceil(AT_A_TIME)
+        .div_ceil(at_a_time)
         .min(threads)
         .saturating_sub(1);
     if helpers == 0 {
@@ -27,7 +49,7 @@ pub(crate) fn map<T: Send, R: Send>(
     let take = || {
         // A thread that panicked ends the whole: what the others still do does not matter.
         let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.by_ref().take(AT_A_TIME).collect::<Vec<_>>()
+        waiting.by_ref().take(at_a_time).collect::<Vec<_>>()
     };
     let run = || {
         loop {
@@ -135,6 +157,14 @@ mod tests {
                 let expected: Vec<String> = (0..count).map(|i| i.to_string()).collect();
                 let made = map((0..count).collect(), threads, |i: usize| i.to_string());
                 assert_eq!(made, expected, "{count} by {threads}");
+                let items: Vec<usize> = (0..count).collect();
+                let portions = map_portions(&items, 3, threads, |portion| portion.to_vec());
+                assert!(
+                    portions
+                        .iter()
+                        .all(|portion| (1..=3).contains(&portion.len()))
+                );
+                assert_eq!(portions.concat(), items, "{count} by {threads}");
             }
         }
     }

@@ -15,7 +15,7 @@ use super::load::{Budget, Loader, printed};
 use super::order::{Order, Ranks};
 use super::provenance::{self, Origin};
 use super::resource::{Past, Resource};
-use super::resources::Resources;
+use super::resources::{List, Resources};
 use super::vars::Vars;
 use super::{
     Options, Reorder, Source, Transformer, config_file, each, names, origin, plugins, transform,
@@ -36,7 +36,7 @@ pub(super) struct Accumulated {
 #[derive(Debug)]
 pub(super) struct Built {
     /// The objects in their order, each of which is still to be finished.
-    pub resources: Vec<Resource>,
+    pub resources: List,
     /// What is left to do.
     pub finish: Finish,
     /// What works and should be changed.
@@ -138,7 +138,7 @@ fn run(tree: &Tree, dir: &str, options: &Options, traces: Option<&str>) -> Resul
     conclude(&mut accumulated, &build, &layer, options)
         .map_err(|error| error.within(&layer.file.path))?;
     Ok(Built {
-        resources: accumulated.resources.into_vec(),
+        resources: accumulated.resources.into_list(),
         finish: Finish::new(&layer.file, options),
         warnings: build.warnings.into_inner(),
         file: layer.file.path,

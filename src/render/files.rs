@@ -10,7 +10,7 @@ use super::load;
 use super::meter::Size;
 use super::provenance::Origin;
 use super::resource::Resource;
-use super::resources::Resources;
+use super::resources::{List, Resources};
 use super::{manifest, origin};
 use crate::parallel;
 use crate::tree::Found;
@@ -36,7 +36,7 @@ struct File<'a> {
 struct Content {
     bytes: usize,
     size: Size,
-    resources: Vec<Resource>,
+    resources: List,
 }
 
 /// What was read by all threads, of what one render may read.
@@ -79,7 +79,7 @@ impl File<'_> {
         Ok(Content {
             bytes: bytes.len(),
             size: Size::of_all(&resources),
-            resources,
+            resources: resources.into_iter().map(Box::new).collect(),
         })
     }
 }

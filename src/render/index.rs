@@ -60,6 +60,15 @@ impl Index {
         }
     }
 
+    /// The places under each hash that has more than so many, in no order of hashes.
+    pub fn many(&self, few: usize) -> impl Iterator<Item = Places<'_>> {
+        let more = self.more.iter().filter(move |(_, more)| more.len() >= few);
+        more.map(|(hash, more)| Places {
+            first: self.first.get(hash).copied(),
+            more: more.iter(),
+        })
+    }
+
     /// The places of objects that may have `key`, in rising order: others may be among them.
     pub fn find(&self, key: impl Hash) -> Places<'_> {
         let hash = self.state.hash_one(key);
@@ -155,6 +164,9 @@ mod tests {
         assert_eq!(find("a"), [0, 2, 3]);
         assert_eq!(find("b"), [1]);
         assert_eq!(find("d"), [0; 0]);
+        let many = |few| index.many(few).map(Iterator::collect::<Vec<_>>);
+        assert!(many(2).eq([[0, 2, 3]]));
+        assert!(many(3).eq([[0; 0]; 0]));
     }
 
     #[test]

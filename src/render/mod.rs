@@ -255,7 +255,7 @@ pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered
 
 /// Builds a kustomization, and makes something of each object that is still to be finished.
 fn build_and<T: Send>(
-    make: fn(Resource, Finish) -> Result<T, Error>,
+    make: fn(Box<Resource>, Finish) -> Result<T, Error>,
     tree: &Tree,
     dir: &str,
     options: &Options,
@@ -279,9 +279,9 @@ fn has_kustomization(tree: &Tree, dir: &str) -> Result<bool, Error> {
 }
 
 /// The value of an object that is still to be finished.
-fn print(mut resource: Resource, finish: Finish) -> Result<RenderedObject, Error> {
+fn print(mut resource: Box<Resource>, finish: Finish) -> Result<RenderedObject, Error> {
     finish.apply(&mut resource)?;
-    value_of(resource)
+    value_of(*resource)
 }
 
 /// The value of an object that is finished.
@@ -295,7 +295,7 @@ fn value_of(resource: Resource) -> Result<RenderedObject, Error> {
 }
 
 /// The text of an object that is still to be finished.
-fn print_text(mut resource: Resource, finish: Finish) -> Result<Box<str>, Error> {
+fn print_text(mut resource: Box<Resource>, finish: Finish) -> Result<Box<str>, Error> {
     finish.apply(&mut resource)?;
     let object = Node::Mapping(resource.object);
     let mut text = String::new();

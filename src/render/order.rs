@@ -5,10 +5,11 @@
 //! A missing part sorts as `~` and a letter, behind everything else.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::identity::KindRef;
 use crate::object::Gvk;
+use crate::parallel;
 
 /// How `sortOptions` or `--reorder` wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,37 +91,150 @@ impl Ranks {
         rank.then_with(|| group_version_kind(left.into()).cmp(&group_version_kind(right.into())))
     }
 
-    /// What an object is sorted by; the namespace is the written one.
-    pub fn key(&self, kind: KindRef<'_>, namespace: &str, name: &str) -> SortKey {
-        SortKey {
+    /// The places of `items` in their order; those that compare alike stay as they are. Of each, its
+    /// kind, its written namespace and its name count. Up to `threads` threads look at them.
+    pub fn order<'a, T: Sync>(
+        &self,
+        items: &'a [T],
+        threads: usize,
+        parts: impl Fn(&'a T) -> (KindRef<'a>, &'a str, &'a str) + Sync,
+    ) -> Vec<usize> {
+        let portions =
+            parallel::map_portions(items, PORTION, threads, |few| Portion::of(few, &parts));
+        // Objects of one kind are usually in order already, but between those of others.
+        let mut kinds: Vec<Kind<'a>> = Vec::new();
+        let mut known = HashMap::new();
+        for (portion, start) in portions.into_iter().zip((0..).step_by(PORTION)) {
+            let places = portion.kinds.iter().map(|kind| {
+                *known.entry(*kind).or_insert_with(|| {
+                    kinds.push(Kind::new(*kind));
+                    kinds.len() - 1
+                })
+            });
+            let places: Vec<usize> = places.collect();
+            for (place, (kind, namespace, name)) in (start..).zip(portion.items) {
+                kinds[places[kind]].items.push(Item {
+                    place,
+                    namespace,
+                    name,
+                });
+            }
+        }
+        let mut ranked: Vec<_> = kinds
+            .into_iter()
+            .map(|kind| (self.rank(kind.kind), kind))
+            .collect();
+        ranked.sort_by(|(a, _), (b, _)| a.compare(b));
+        let mut order = Vec::with_capacity(items.len());
+        for alike in ranked.chunk_by_mut(|(a, _), (b, _)| a.compare(b).is_eq()) {
+            match alike {
+                [(_, kind)] => {
+                    kind.items.sort_by(Item::compare);
+                    order.extend(kind.items.iter().map(|item| item.place));
+                }
+                several => order.extend(merged(several)),
+            }
+        }
+        order
+    }
+
+    fn rank(&self, kind: KindRef<'_>) -> Rank {
+        Rank {
             rank: self.of(kind.kind),
             kind: group_version_kind(kind),
-            object: kind_namespace_name(kind, namespace, name),
             is_namespace: kind.kind == "Namespace",
             is_core: kind.group.is_empty(),
         }
     }
 }
 
-/// What an object is sorted by, made once for each.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct SortKey {
+/// How many objects a thread looks at in one go.
+const PORTION: usize = 512;
+
+/// Objects next to each other, as one thread saw them.
+struct Portion<'a> {
+    kinds: Vec<KindRef<'a>>,
+    /// The place of the kind of each, its namespace and its name.
+    items: Vec<(usize, &'a str, &'a str)>,
+}
+
+impl<'a> Portion<'a> {
+    fn of<T>(items: &'a [T], parts: impl Fn(&'a T) -> (KindRef<'a>, &'a str, &'a str)) -> Self {
+        let mut kinds: Vec<KindRef<'a>> = Vec::new();
+        let items = items.iter().map(|item| {
+            let (kind, namespace, name) = parts(item);
+            let known = kinds.iter().position(|known| *known == kind);
+            let place = known.unwrap_or_else(|| {
+                kinds.push(kind);
+                kinds.len() - 1
+            });
+            (place, namespace, name)
+        });
+        let items = items.collect();
+        Self { kinds, items }
+    }
+}
+
+/// The objects of one kind.
+struct Kind<'a> {
+    kind: KindRef<'a>,
+    items: Vec<Item<'a>>,
+}
+
+impl<'a> Kind<'a> {
+    fn new(kind: KindRef<'a>) -> Self {
+        let items = Vec::new();
+        Self { kind, items }
+    }
+}
+
+/// What an object of a kind is sorted by.
+struct Item<'a> {
+    place: usize,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Item<'_> {
+    /// Compares two objects of one kind, as `namespace|name`.
+    fn compare(&self, other: &Self) -> Ordering {
+        let parts = |item: &Self| (or(item.namespace, "~X"), or(item.name, "~N"));
+        let ((here, name), (there, other)) = (parts(self), parts(other));
+        if here == there {
+            return name.cmp(other);
+        }
+        let bytes = |namespace: &str, name: &str| format!("{namespace}|{name}");
+        bytes(here, name).cmp(&bytes(there, other))
+    }
+}
+
+/// The places of objects of kinds that are not the same and compare alike all the same.
+fn merged(kinds: &[(Rank, Kind<'_>)]) -> Vec<usize> {
+    let all = kinds.iter().flat_map(|(_, kind)| {
+        let key = |item: &Item<'_>| kind_namespace_name(kind.kind, item.namespace, item.name);
+        kind.items.iter().map(move |item| (key(item), item.place))
+    });
+    let mut all: Vec<_> = all.collect();
+    all.sort_unstable();
+    all.into_iter().map(|(_, place)| place).collect()
+}
+
+/// What a kind is sorted by.
+struct Rank {
     rank: isize,
     kind: String,
-    object: String,
     is_namespace: bool,
     is_core: bool,
 }
 
-impl SortKey {
-    /// Compares two objects. `Namespace` is the one kind whose groups are ordered backwards.
-    pub fn compare(&self, other: &Self) -> Ordering {
+impl Rank {
+    /// Compares two kinds. `Namespace` is the one kind whose groups are ordered backwards.
+    fn compare(&self, other: &Self) -> Ordering {
         self.rank.cmp(&other.rank).then_with(|| {
             let namespaces = self.is_namespace && other.is_namespace;
             let kinds = self.kind.cmp(&other.kind);
             let backwards = namespaces && (self.is_core || other.is_core);
-            let kinds = if backwards { kinds.reverse() } else { kinds };
-            kinds.then_with(|| self.object.cmp(&other.object))
+            if backwards { kinds.reverse() } else { kinds }
         })
     }
 }
@@ -152,30 +266,83 @@ fn kind_namespace_name(kind: KindRef<'_>, namespace: &str, name: &str) -> String
 mod tests {
     use super::*;
 
-    fn key(api_version: &str, kind: &str, name: &str) -> SortKey {
-        Ranks::default().key(KindRef::new(api_version, kind), "", name)
+    /// The places of objects without namespace, given as apiVersion, kind and name.
+    fn order(objects: &[[&str; 3]]) -> Vec<usize> {
+        Ranks::default().order(objects, 2, |[api_version, kind, name]| {
+            (KindRef::new(api_version, kind), "", name)
+        })
     }
 
     #[test]
     fn namespaces_come_first_and_webhooks_last() {
-        let webhook = key(
-            "admissionregistration.k8s.io/v1",
-            "ValidatingWebhookConfiguration",
-            "w",
-        );
-        let (pod, namespace) = (key("v1", "Pod", "p"), key("v1", "Namespace", "n"));
-        assert!(namespace.compare(&pod).is_lt() && pod.compare(&webhook).is_lt());
+        let webhook = "ValidatingWebhookConfiguration";
+        let objects = [
+            ["admissionregistration.k8s.io/v1", webhook, "w"],
+            ["v1", "Pod", "p"],
+            ["v1", "Namespace", "n"],
+        ];
+        assert_eq!(order(&objects), [2, 1, 0]);
     }
 
     #[test]
-    fn an_empty_group_sorts_behind_every_named_one() {
-        let (foo, pod) = (key("zzz.io/v1", "Foo", "f"), key("v1", "Pod", "p"));
-        assert!(foo.compare(&pod).is_lt());
+    fn an_empty_group_sorts_behind_every_named_one_but_for_namespaces() {
+        let objects = [["v1", "Pod", "p"], ["zzz.io/v1", "Foo", "f"]];
+        assert_eq!(order(&objects), [1, 0]);
+        let namespaces = [["a.io/v1", "Namespace", "n"], ["v1", "Namespace", "n"]];
+        assert_eq!(order(&namespaces), [1, 0]);
     }
 
     #[test]
     fn numbers_in_names_have_no_meaning() {
-        let (ten, nine) = (key("v1", "Pod", "a10"), key("v1", "Pod", "a9"));
-        assert!(ten.compare(&nine).is_lt());
+        let objects = [["v1", "Pod", "a9"], ["v1", "Pod", "a10"]];
+        assert_eq!(order(&objects), [1, 0]);
+    }
+
+    #[test]
+    fn namespace_and_name_are_compared_as_one_text() {
+        let objects = [("a", "x"), ("a-b", "x"), ("", "x"), ("a", "")];
+        let order = Ranks::default().order(&objects, 1, |(namespace, name)| {
+            (KindRef::new("v1", "Pod"), *namespace, *name)
+        });
+        assert_eq!(order, [1, 0, 3, 2]);
+    }
+
+    #[test]
+    fn kinds_whose_texts_are_alike_are_told_apart_by_the_rest() {
+        // both are `a_b_c_Kind`
+        let objects = [["a/b_c", "Kind", "y"], ["a_b/c", "Kind", "x"]];
+        assert_eq!(
+            order(&objects),
+            [0, 1],
+            "`Kind.b_c.a` comes before `Kind.c.a_b`"
+        );
+    }
+
+    #[test]
+    fn many_objects_come_in_order_by_any_number_of_threads() {
+        let names: Vec<String> = (0..2_000)
+            .map(|i| format!("n{:04}", (i * 7) % 2_000))
+            .collect();
+        let kind = |i: usize| {
+            if i.is_multiple_of(3) {
+                "Pod"
+            } else {
+                "ConfigMap"
+            }
+        };
+        let objects: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(i, n)| (kind(i), n.as_str()))
+            .collect();
+        for threads in [0, 1, 3] {
+            let order = Ranks::default().order(&objects, threads, |(kind, name)| {
+                (KindRef::new("v1", kind), "", *name)
+            });
+            let sorted: Vec<_> = order.iter().map(|place| objects[*place]).collect();
+            let mut expected = objects.clone();
+            expected.sort_unstable();
+            assert_eq!(sorted, expected, "{threads} threads");
+        }
     }
 }

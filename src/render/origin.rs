@@ -54,7 +54,7 @@ pub fn trace(tree: &Tree, dir: &str, options: &Options, kind: &str) -> Result<Ve
             continue;
         };
         let fields = fields.0.into_iter().map(|(path, set)| (path, set.by));
-        traced.push((value_of(resource)?, fields.collect()));
+        traced.push((value_of(*resource)?, fields.collect()));
     }
     Ok(traced)
 }

@@ -217,7 +217,12 @@ fn configurations(
         }
     }
     build.resources(layer, &paths, &[field], &mut all)?;
-    Ok(all.resources.into_vec())
+    Ok(all
+        .resources
+        .into_list()
+        .into_iter()
+        .map(|one| *one)
+        .collect())
 }
 
 fn place(error: Error, layer: &Layer<'_>, resource: &Resource) -> Error {

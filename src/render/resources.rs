@@ -14,11 +14,18 @@ use crate::yaml::Text;
 /// How many objects a thread takes at a time: those of so many are in its cache together.
 const PORTION: usize = 256;
 
+/// Objects in order. Lists of them grow, are sorted and are handed on: only their addresses move.
+#[expect(
+    clippy::vec_box,
+    reason = "a list of 100,000 objects that grows is copied again and again"
+)]
+pub(super) type List = Vec<Box<Resource>>;
+
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when
 /// identities may have changed.
 #[derive(Debug, Default)]
 pub(super) struct Resources {
-    list: Vec<Resource>,
+    list: List,
     /// By present identity.
     present: Option<Index>,
     /// By every identity, present or past.
@@ -45,7 +52,8 @@ impl Resources {
     ///
     /// # Errors
     /// Where one with the same identity is there already.
-    pub fn append(&mut self, resource: Resource) -> Result<()> {
+    pub fn append(&mut self, resource: impl Into<Box<Resource>>) -> Result<()> {
+        let resource = resource.into();
         if self.list.len() >= MAX_OBJECTS {
             return Err(Error::new(
                 Reason::LimitExceeded,
@@ -78,7 +86,7 @@ impl Resources {
     ///
     /// # Errors
     /// As [`Resources::append`].
-    pub fn append_all(&mut self, resources: impl IntoIterator<Item = Resource>) -> Result<()> {
+    pub fn append_all(&mut self, resources: List) -> Result<()> {
         resources
             .into_iter()
             .try_for_each(|resource| self.append(resource))
@@ -90,7 +98,7 @@ impl Resources {
     /// As [`Resources::append`].
     pub fn absorb(&mut self, mut other: Self) -> Result<()> {
         if !self.list.is_empty() {
-            return self.append_all(other.into_vec());
+            return self.append_all(other.into_list());
         }
         other.drop_deleted();
         if other.present.is_none() {
@@ -102,7 +110,7 @@ impl Resources {
 
     /// Puts an object in the place of another.
     pub fn put(&mut self, index: usize, resource: Resource) {
-        self.list[index] = resource;
+        *self.list[index] = resource;
         self.forget();
     }
 
@@ -113,18 +121,20 @@ impl Resources {
 
     /// The objects in order.
     pub fn iter(&self) -> impl Iterator<Item = &Resource> {
-        self.list.iter().filter(|resource| !resource.deleted)
+        let all = self.list.iter().map(AsRef::as_ref);
+        all.filter(|resource: &&Resource| !resource.deleted)
     }
 
     /// The objects in order, to change them in any way.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Resource> {
         self.forget();
-        self.list.iter_mut().filter(|resource| !resource.deleted)
+        self.iter_mut_keeping_ids()
     }
 
     /// The objects in order, to change anything but kind, name, namespace and the names of the past.
     pub fn iter_mut_keeping_ids(&mut self) -> impl Iterator<Item = &mut Resource> {
-        self.list.iter_mut().filter(|resource| !resource.deleted)
+        let all = self.list.iter_mut().map(AsMut::as_mut);
+        all.filter(|resource: &&mut Resource| !resource.deleted)
     }
 
     /// Changes the objects by several threads: each begins with a `worker` of its own, and again
@@ -142,9 +152,26 @@ impl Resources {
             self.forget();
         }
         parallel::try_each(&mut self.list, PORTION, self.threads, |portion| {
+            let mut worker = worker();
             let mut there = portion.iter_mut().filter(|resource| !resource.deleted);
-            there.try_for_each(worker())
+            there.try_for_each(|resource| worker(resource))
         })
+    }
+
+    /// What `work` makes of objects next to each other, by several threads, in order.
+    pub fn portions<R: Send>(
+        &self,
+        work: impl Fn(&mut dyn Iterator<Item = &Resource>) -> R + Sync,
+    ) -> Vec<R> {
+        parallel::map_portions(&self.list, PORTION, self.threads, |portion| {
+            let all = portion.iter().map(AsRef::as_ref);
+            work(&mut all.filter(|resource: &&Resource| !resource.deleted))
+        })
+    }
+
+    /// How many threads may look at them.
+    pub fn threads(&self) -> usize {
+        self.threads
     }
 
     /// One object.
@@ -178,11 +205,9 @@ impl Resources {
     }
 
     /// All objects, taken out.
-    pub fn into_vec(self) -> Vec<Resource> {
+    pub fn into_list(mut self) -> List {
+        self.list.retain(|resource| !resource.deleted);
         self.list
-            .into_iter()
-            .filter(|resource| !resource.deleted)
-            .collect()
     }
 
     /// Drops deleted objects.
@@ -195,30 +220,21 @@ impl Resources {
     }
 
     /// Keeps the objects for which `keep` holds.
-    pub fn retain(&mut self, keep: impl FnMut(&Resource) -> bool) {
-        self.list.retain(keep);
+    pub fn retain(&mut self, mut keep: impl FnMut(&Resource) -> bool) {
+        self.list.retain(|resource| keep(resource));
         self.forget();
     }
 
     /// Puts them into the order of `ranks`.
     pub fn sort(&mut self, ranks: &Ranks) {
-        let key = |r: &Resource| ranks.key(r.kind_ref(), r.namespace(), r.name());
-        let keys = parallel::map_ref(&self.list, self.threads, key);
-        let mut keyed: Vec<_> = keys.into_iter().zip(0..).collect();
-        keyed.sort_by(|(a, _), (b, _)| a.compare(b));
-        let mut target: Vec<usize> = vec![0; keyed.len()];
-        for (to, (_, from)) in keyed.into_iter().enumerate() {
-            let from: usize = from;
-            target[from] = to;
-        }
-        // Objects are large: each moves once, and no second list of them is made.
-        for i in 0..target.len() {
-            while target[i] != i {
-                let to = target[i];
-                self.list.swap(i, to);
-                target.swap(i, to);
-            }
-        }
+        let order = ranks.order(&self.list, self.threads, |one| {
+            (one.kind_ref(), one.namespace(), one.name())
+        });
+        let list = std::mem::take(&mut self.list).into_iter();
+        let mut list: Vec<_> = list.map(Some).collect();
+        self.list = { order.into_iter() }
+            .filter_map(|place| list[place].take())
+            .collect();
         self.forget();
     }
 
@@ -239,7 +255,7 @@ impl Resources {
         let looks = &mut self.looks;
         let index = self.any.get_or_insert_with(|| {
             *looks += list.len();
-            Index::of(list, threads, Resource::all_keys)
+            Index::of(list, threads, |one| one.all_keys())
         });
         let key = id.key();
         let is_it = |r: &Resource| !r.deleted && r.all_keys().any(|have| have == key);
@@ -253,7 +269,7 @@ impl Resources {
         let looks = &mut self.looks;
         let index = self.names.get_or_insert_with(|| {
             *looks += list.len();
-            Index::of(list, threads, Resource::all_names)
+            Index::of(list, threads, |one| one.all_names())
         });
         let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
         let found = index.find(name);
@@ -321,7 +337,7 @@ mod tests {
             Resource::new(object, source)
         };
         let mut resources = Resources {
-            list: (1..MAX_OBJECTS).map(|_| resource("many")).collect(),
+            list: (1..MAX_OBJECTS).map(|_| resource("many").into()).collect(),
             ..Resources::default()
         };
         resources

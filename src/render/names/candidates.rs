@@ -1,127 +1,200 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::super::error::{Error, Result};
 use super::super::fields::{is_string, text};
 use super::super::identity::KindRef;
+use super::super::index::Index;
 use super::super::resource::Resource;
+use super::super::resources::Resources;
 use super::super::scope::{NOT_A_NAMESPACE, is_cluster_scoped};
 use crate::object::Gvk;
 use crate::yaml::Text;
 
-/// An object that was renamed, as references see it.
+/// An object that was renamed, as references see it. There are as many as objects, nearly: what many
+/// have in common is there once.
 #[derive(Debug)]
 pub(super) struct Candidate {
     /// The present name.
     pub name: Text,
+    /// A name that it had, and others.
+    former: (Text, Box<[Text]>),
+    way: Arc<Way>,
+}
+
+/// The way that objects of one kind went.
+#[derive(Debug, PartialEq, Eq)]
+struct Way {
+    kind: Text,
     /// The present namespace, empty where none is written.
-    pub namespace: Text,
+    namespace: Text,
+    effective_namespace: Text,
     /// The effective namespace of the beginning.
     first_namespace: Text,
-    kind: Text,
-    effective_namespace: Text,
-    /// The kinds that it was of, in no order.
-    past_kinds: Arc<[Gvk]>,
+    /// The kinds that they were of.
+    past_kinds: Vec<Gvk>,
     prefixes: Vec<Text>,
     suffixes: Vec<Text>,
 }
 
-impl Candidate {
-    fn new(resource: &Resource, past_kinds: Arc<[Gvk]>) -> Self {
+impl Way {
+    fn of(resource: &Resource) -> Self {
+        let now = resource.kind_ref();
+        let past = resource.trail.past.iter();
         Self {
-            name: resource.name().into(),
+            kind: now.kind.into(),
             namespace: resource.namespace().into(),
-            first_namespace: resource.original_namespace().into(),
-            kind: resource.kind().into(),
             effective_namespace: resource.effective_namespace().into(),
-            past_kinds,
+            first_namespace: resource.original_namespace().into(),
+            past_kinds: past.map(|past| past.kind_ref(now).to_gvk()).collect(),
             prefixes: resource.trail.prefixes.clone(),
             suffixes: resource.trail.suffixes.clone(),
         }
     }
 
+    /// Whether it is that of an object.
+    fn is_of(&self, resource: &Resource) -> bool {
+        let (now, trail) = (resource.kind_ref(), &resource.trail);
+        let past = trail.past.iter().map(|past| past.kind_ref(now));
+        self.kind == now.kind
+            && self.namespace == resource.namespace()
+            && self.effective_namespace == resource.effective_namespace()
+            && self.first_namespace == resource.original_namespace()
+            && self.prefixes == trail.prefixes
+            && self.suffixes == trail.suffixes
+            && self.past_kinds.iter().map(KindRef::from).eq(past)
+    }
+}
+
+impl Candidate {
+    /// `None` of an object that never changed.
+    fn new(resource: &Resource, way: &Arc<Way>) -> Option<Self> {
+        let (first, rest) = resource.trail.past.split_first()?;
+        let mut others: Vec<Text> = Vec::new();
+        for past in rest {
+            if past.name != first.name && !others.contains(&past.name) {
+                others.push(past.name.clone());
+            }
+        }
+        Some(Self {
+            name: resource.name().into(),
+            former: (first.name.clone(), others.into()),
+            way: Arc::clone(way),
+        })
+    }
+
+    /// The names that it had, each once.
+    fn former_names(&self) -> impl Iterator<Item = &str> {
+        let (first, others) = &self.former;
+        [first].into_iter().chain(others).map(Text::as_str)
+    }
+
+    /// The present namespace, empty where none is written.
+    pub fn namespace(&self) -> &Text {
+        &self.way.namespace
+    }
+
     /// The present identity, for messages.
     pub fn printed(&self) -> String {
-        match &*self.namespace {
-            "" => format!("{}/{}", self.kind, self.name),
-            namespace => format!("{}/{namespace}/{}", self.kind, self.name),
+        match &*self.way.namespace {
+            "" => format!("{}/{}", self.way.kind, self.name),
+            namespace => format!("{}/{namespace}/{}", self.way.kind, self.name),
         }
     }
 
     /// Whether it ever was of this kind.
     pub fn was(&self, target: &Gvk) -> bool {
-        let kinds = self.past_kinds.iter();
-        kinds
-            .map(KindRef::from)
-            .any(|kind| kind.is_selected(target))
+        let mut kinds = self.way.past_kinds.iter().map(KindRef::from);
+        kinds.any(|kind| kind.is_selected(target))
     }
 }
 
 /// How many objects of one former name are looked through before an index by namespace is made.
 const FEW: usize = 16;
 
-/// Indexes of resources by namespace and name.
+/// Places of candidates by their former name and a namespace.
 type ByNamespace = HashMap<(Text, Text), Vec<usize>>;
 
 /// All of them, by their former names.
 #[derive(Debug, Default)]
 pub(super) struct Candidates {
     list: Vec<Candidate>,
-    by_name: HashMap<Text, Vec<usize>>,
+    by_name: Index,
     /// Names that more than a few have.
-    crowded: BTreeSet<Text>,
+    crowded: HashSet<Text>,
     /// By name and present namespace, and by name and first namespace: for names that many have,
     /// such as those of one application in many namespaces.
     by_namespace: OnceLock<[ByNamespace; 2]>,
-    /// For every namespace that an object started in, the namespaces in which such objects are.
+    /// For every namespace that an object started in, the namespaces in which such objects are:
+    /// those that count, and as written.
     now_in: HashMap<Text, HashSet<(Text, Text)>>,
+}
+
+/// What one thread found among objects next to each other.
+#[derive(Default)]
+struct Portion {
+    ways: Vec<Arc<Way>>,
+    candidates: Vec<Candidate>,
+}
+
+impl Portion {
+    fn of<'a>(
+        resources: impl Iterator<Item = &'a Resource>,
+        is_target: impl Fn(KindRef<'_>) -> bool,
+    ) -> Self {
+        let mut all = Self::default();
+        for resource in resources {
+            let known = all.ways.iter().find(|way| way.is_of(resource)).cloned();
+            let way = known.unwrap_or_else(|| {
+                let way = Arc::new(Way::of(resource));
+                all.ways.push(Arc::clone(&way));
+                way
+            });
+            if way.past_kinds.iter().map(KindRef::from).any(&is_target) {
+                all.candidates.extend(Candidate::new(resource, &way));
+            }
+        }
+        all
+    }
 }
 
 impl Candidates {
     /// From all objects. Those that never changed cannot be meant by a reference that must change,
     /// and those whose kinds are no targets by none.
-    pub fn new<'a>(
-        resources: impl Iterator<Item = &'a Resource>,
-        is_target: impl Fn(KindRef<'_>) -> bool,
-    ) -> Self {
+    pub fn new(resources: &Resources, is_target: impl Fn(KindRef<'_>) -> bool + Sync) -> Self {
         let mut all = Self::default();
-        let mut kinds = Kinds::default();
-        for resource in resources {
-            let first = resource.original_namespace().into();
-            let now = resource.effective_namespace().into();
-            let written = resource.namespace().into();
-            all.now_in.entry(first).or_default().insert((now, written));
-            if resource.trail.past.is_empty() {
-                continue;
+        for portion in resources.portions(|resources| Portion::of(resources, &is_target)) {
+            for way in portion.ways {
+                let now = (way.effective_namespace.clone(), way.namespace.clone());
+                let started = all.now_in.entry(way.first_namespace.clone());
+                started.or_default().insert(now);
             }
-            let kinds = kinds.of(resource);
-            if !kinds.iter().map(KindRef::from).any(&is_target) {
-                continue;
-            }
-            let place = all.list.len();
-            for former in &resource.trail.past {
-                let places = all.by_name.entry(former.name.clone()).or_default();
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-                if places.len() > FEW {
-                    all.crowded.insert(former.name.clone());
-                }
-            }
-            all.list.push(Candidate::new(resource, kinds));
+            all.list.extend(portion.candidates);
+        }
+        all.by_name = Index::of(&all.list, resources.threads(), Candidate::former_names);
+        for places in all.by_name.many(FEW) {
+            let names = { places }.flat_map(|place| all.list[place].former_names());
+            all.crowded.extend(names.map(Text::from));
         }
         all
     }
 
+    /// The places of those that were once called `name`, in rising order.
+    fn places(&self, name: &str) -> impl Iterator<Item = usize> {
+        let found = self.by_name.find(name);
+        found.filter(move |place| {
+            self.list[*place]
+                .former_names()
+                .any(|former| former == name)
+        })
+    }
+
     /// Those that were once called `name`, as far as the referrer can see them.
     pub fn named(&self, view: &View, name: &str) -> Vec<&Candidate> {
-        let Some(all) = self.by_name.get(name) else {
-            return Vec::new();
-        };
-        let mut found = if view.cluster_scoped || all.len() <= FEW {
-            self.pick(all.iter())
+        let mut found = if view.cluster_scoped || !self.crowded.contains(name) {
+            self.pick(self.places(name))
         } else {
             let [now, _] = self.indexes();
             let key = |namespace| (Text::from(name), namespace);
@@ -129,7 +202,7 @@ impl Candidates {
                 .namespaces()
                 .into_iter()
                 .filter_map(|ns| now.get(&key(ns)));
-            self.pick(lists.flatten())
+            self.pick(lists.flatten().copied())
         };
         found.retain(|c| view.sees(c));
         found
@@ -138,9 +211,6 @@ impl Candidates {
     /// The same with a namespace that is written next to the name: the one that the object started
     /// in, or, where nothing started there, the one that it is in.
     pub fn named_in(&self, view: &View, name: &str, namespace: &str) -> Vec<&Candidate> {
-        let Some(all) = self.by_name.get(name) else {
-            return Vec::new();
-        };
         if namespace == NOT_A_NAMESPACE {
             return Vec::new();
         }
@@ -148,19 +218,19 @@ impl Candidates {
             now.iter()
                 .any(|(effective, written)| view.sees_namespace(effective, written))
         });
-        let mut found = if all.len() <= FEW {
-            self.pick(all.iter())
-        } else {
+        let mut found = if self.crowded.contains(name) {
             let [now, first] = self.indexes();
             let index = if started_here { first } else { now };
             let key = (Text::from(name), Text::from(namespace));
-            self.pick(index.get(&key).into_iter().flatten())
+            self.pick(index.get(&key).into_iter().flatten().copied())
+        } else {
+            self.pick(self.places(name))
         };
         found.retain(|c| {
             let in_it = if started_here {
-                &c.first_namespace
+                &c.way.first_namespace
             } else {
-                &c.effective_namespace
+                &c.way.effective_namespace
             };
             *in_it == namespace && view.sees(c)
         });
@@ -171,47 +241,25 @@ impl Candidates {
         self.by_namespace.get_or_init(|| {
             let [mut now, mut first] = [HashMap::new(), HashMap::new()];
             for name in &self.crowded {
-                for place in self.by_name.get(name).into_iter().flatten() {
-                    let candidate = &self.list[*place];
+                for place in self.places(name) {
+                    let way = &self.list[place].way;
                     let add = |index: &mut ByNamespace, namespace: &Text| {
                         let key = (name.clone(), namespace.clone());
-                        index.entry(key).or_default().push(*place);
+                        index.entry(key).or_default().push(place);
                     };
-                    add(&mut now, &candidate.effective_namespace);
-                    add(&mut first, &candidate.first_namespace);
+                    add(&mut now, &way.effective_namespace);
+                    add(&mut first, &way.first_namespace);
                 }
             }
             [now, first]
         })
     }
 
-    fn pick<'a>(&'a self, places: impl Iterator<Item = &'a usize>) -> Vec<&'a Candidate> {
-        let mut places: Vec<usize> = places.copied().collect();
+    fn pick(&self, places: impl Iterator<Item = usize>) -> Vec<&Candidate> {
+        let mut places: Vec<usize> = places.collect();
         places.sort_unstable();
         places.dedup();
         places.into_iter().map(|i| &self.list[i]).collect()
-    }
-}
-
-/// Lists of kinds, each there once: a build has few.
-#[derive(Default)]
-struct Kinds(Vec<Arc<[Gvk]>>);
-
-impl Kinds {
-    /// The kinds that an object was of.
-    fn of(&mut self, resource: &Resource) -> Arc<[Gvk]> {
-        let now = resource.kind_ref();
-        let past = &resource.trail.past;
-        let is_it = |kinds: &Arc<[Gvk]>| {
-            let mut pairs = kinds.iter().zip(past);
-            kinds.len() == past.len() && pairs.all(|(a, b)| KindRef::from(a) == b.kind_ref(now))
-        };
-        if let Some(known) = self.0.iter().find(|kinds| is_it(kinds)) {
-            return known.clone();
-        }
-        let kinds: Arc<[Gvk]> = past.iter().map(|p| p.kind_ref(now).to_gvk()).collect();
-        self.0.push(kinds.clone());
-        kinds
     }
 }
 
@@ -260,16 +308,16 @@ impl View {
     }
 
     fn sees(&self, candidate: &Candidate) -> bool {
-        self.sees_namespace(&candidate.effective_namespace, &candidate.namespace)
+        self.sees_namespace(&candidate.way.effective_namespace, candidate.namespace())
     }
 
     /// Whether a reference may reach this object: from a cluster-scoped object any, else those of
     /// the same namespace, of none, and service accounts.
     pub fn reaches(&self, candidate: &Candidate) -> bool {
         self.cluster_scoped
-            || candidate.effective_namespace == NOT_A_NAMESPACE
-            || candidate.kind == "ServiceAccount"
-            || candidate.effective_namespace == self.namespace
+            || candidate.way.effective_namespace == NOT_A_NAMESPACE
+            || candidate.way.kind == "ServiceAccount"
+            || candidate.way.effective_namespace == self.namespace
     }
 
     /// Whether both went through the same last prefixes and suffixes; `lenient` lets one without
@@ -282,7 +330,8 @@ impl View {
                 false => long.ends_with(short),
             }
         };
-        alike(&self.prefixes, &candidate.prefixes) && alike(&self.suffixes, &candidate.suffixes)
+        alike(&self.prefixes, &candidate.way.prefixes)
+            && alike(&self.suffixes, &candidate.way.suffixes)
     }
 }
 

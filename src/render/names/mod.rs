@@ -29,7 +29,7 @@ pub(super) fn fix_references(
     references: &[NameReference],
 ) -> Result<()> {
     let is_target = |kind: KindRef<'_>| references.iter().any(|r| kind.is_selected(&r.target));
-    let candidates = Candidates::new(resources.iter(), is_target);
+    let candidates = Candidates::new(resources, is_target);
     resources.try_each(false, || {
         let mut table = Table::new(references);
         let candidates = &candidates;
@@ -154,14 +154,16 @@ impl Search<'_> {
             None => self.candidates.named(self.view, &name),
             Some(namespace) => self.candidates.named_in(self.view, &name, namespace),
         };
-        let found = self.select(found, |a, b| a.name == b.name && a.namespace == b.namespace)?;
+        let found = self.select(found, |a, b| {
+            a.name == b.name && a.namespace() == b.namespace()
+        })?;
         let Some(found) = found else { return Ok(()) };
-        if found.name == name && found.namespace.is_empty() {
+        if found.name == name && found.namespace().is_empty() {
             return Ok(());
         }
         set_untyped(mapping, "name", &found.name);
-        if !found.namespace.is_empty() {
-            set_untyped(mapping, "namespace", &found.namespace);
+        if !found.namespace().is_empty() {
+            set_untyped(mapping, "namespace", found.namespace());
         }
         Ok(())
     }
