@@ -62,7 +62,6 @@ pub(super) fn set_untyped(mapping: &mut Mapping, key: &str, value: &str) {
             *old = Node::Scalar(Scalar {
                 text: value.into(),
                 style,
-                tag: None,
                 line: old.line(),
                 shared: shared(old),
             });
@@ -98,7 +97,6 @@ pub(super) fn replace_untyped(node: &mut Node, value: &str) {
     *node = Node::Scalar(Scalar {
         text: value.into(),
         style,
-        tag: None,
         line: node.line(),
         shared: shared(node),
     });

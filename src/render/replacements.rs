@@ -317,11 +317,11 @@ fn part(node: &Node, options: &FieldOptions) -> Result<Node> {
         .ok()
         .and_then(|i| parts.nth(i));
     match part {
-        Some(part) => Ok(Scalar {
-            text: part.into(),
-            ..scalar.clone()
+        Some(part) => {
+            let mut scalar = scalar.clone();
+            scalar.set_text(part);
+            Ok(scalar.into())
         }
-        .into()),
         None => Err(Error::failed(format!(
             "`index` {} is out of bounds",
             options.index
@@ -436,10 +436,10 @@ fn raw_text(node: &Node) -> &str {
 
 /// Sets the text and leaves the type: text in a field with a number fails when it is printed.
 fn set_keeping_type(field: &mut Scalar, text: String) {
-    let is_new = field.line == 0 && field.text.is_empty() && field.tag.is_none();
+    let is_new = field.line == 0 && field.text.is_empty() && field.tag().is_none();
     let old = tag(field);
-    field.text = text.into();
+    field.set_text(&text);
     if !is_new && tag(field) != old {
-        field.tag = Some(old.into());
+        field.set_tag(Some(old));
     }
 }

@@ -38,7 +38,7 @@ fn visit(node: &mut Node, changed: &HashMap<u16, &Scalar>) {
         Node::Scalar(scalar) => {
             if let Some(from) = changed.get(&scalar.shared) {
                 scalar.text.clone_from(&from.text);
-                scalar.tag.clone_from(&from.tag);
+                scalar.set_tag(from.tag());
                 scalar.style = from.style;
             }
         }

@@ -51,7 +51,7 @@ pub(super) fn set(
     let Some(text) = printed(&tree, &original) else {
         return Ok(false);
     };
-    scalar.text = text.into();
+    scalar.set_text(&text);
     Ok(true)
 }
 
@@ -114,14 +114,14 @@ fn printed(tree: &Node, original: &str) -> Option<String> {
 /// where it is anything else.
 fn set_text(field: &mut Scalar, text: &str) {
     let old = tag(field);
-    let is_tagged = field.tag.is_some();
-    field.text = text.into();
+    let is_tagged = field.tag().is_some();
+    field.set_text(text);
     if is_tagged || tag(field) == old {
         return;
     }
     if old == "!!str" {
         field.style = Style::DoubleQuoted;
     } else {
-        field.tag = Some(old.into());
+        field.set_tag(Some(old));
     }
 }

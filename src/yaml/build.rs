@@ -1,5 +1,6 @@
 //! From the events of the parser to a tree, with aliases and merge keys expanded.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use libyaml_safer::{
@@ -7,7 +8,7 @@ use libyaml_safer::{
 };
 
 use super::comments::JsonComments;
-use super::{Error, Mapping, Node, Scalar, Sequence, Style, Tag, Text, limits};
+use super::{Error, Mapping, Node, Scalar, Sequence, Style, Text, limits};
 
 /// Builds the tree of one document.
 pub(super) struct Builder<'a> {
@@ -175,14 +176,15 @@ impl<'a> Builder<'a> {
                 if block && self.added_end == Some(event.end_mark.line) {
                     self.take_added_end(&mut value);
                 }
-                let tag = tag.filter(|tag| tag != "!").map(|tag| short_tag(&tag));
-                let scalar = Scalar {
+                let mut scalar = Scalar {
                     text: value.into(),
                     style: style_of(style),
-                    tag,
                     line,
                     shared: 0,
                 };
+                if let Some(tag) = tag.filter(|tag| tag != "!") {
+                    scalar.set_tag(Some(&short_tag(&tag)));
+                }
                 self.anchored(anchor, |_| Ok(scalar.into()))
             }
             EventData::SequenceStart { anchor, style, .. } => self.anchored(anchor, |builder| {
@@ -253,10 +255,12 @@ impl<'a> Builder<'a> {
             if let Some(comments) = self
                 .comments
                 .as_ref()
-                .filter(|_| !flow && key.tag.is_none())
+                .filter(|_| !flow && key.tag().is_none())
             {
                 let comment = comments.beside(key_marks, &value, (value_start, self.end));
-                key.tag = comment.map(|json| format!("#{json}").as_str().into());
+                if let Some(json) = comment {
+                    key.set_tag(Some(&format!("#{json}")));
+                }
             }
             if !is_merge(&key) {
                 self.entries.push((key, value));
@@ -342,7 +346,7 @@ fn measure(node: &Node, depth: usize, size: &mut Size) {
 }
 
 fn is_merge(key: &Scalar) -> bool {
-    match key.tag.as_deref() {
+    match key.tag() {
         None => key.style == Style::Plain && key.text == "<<",
         Some(tag) => tag == "!!merge",
     }
@@ -371,9 +375,9 @@ fn merge_into(mapping: &mut Mapping, source: Node) -> Result<(), Error> {
     Ok(())
 }
 
-fn short_tag(tag: &str) -> Tag {
+fn short_tag(tag: &str) -> Cow<'_, str> {
     match tag.strip_prefix("tag:yaml.org,2002:") {
-        Some(short) => format!("!!{short}").as_str().into(),
+        Some(short) => format!("!!{short}").into(),
         None => tag.into(),
     }
 }

@@ -29,7 +29,7 @@ pub use read::{read_documents, read_first_document};
 pub use refold::printed_lines;
 pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar, resolve_view};
 pub use scalar::is_surely_text;
-pub use text::{Tag, Text};
+pub use text::Text;
 pub use view::View;
 
 #[cfg(test)]

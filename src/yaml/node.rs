@@ -5,7 +5,7 @@ mod debug;
 
 use serde_json::Value;
 
-use super::{Tag, Text};
+use super::Text;
 
 /// One node of a document. Aliases and merge keys are already expanded.
 #[derive(Clone, PartialEq)]
@@ -35,15 +35,12 @@ pub enum Style {
 }
 
 /// A scalar as it was written.
-#[derive(Clone, PartialEq, Default)]
+#[derive(Default)]
 pub struct Scalar {
-    /// The text, without quotes, escapes decoded.
+    /// The text, without quotes, escapes decoded. A [tag](Self::tag) goes with it.
     pub text: Text,
     /// How it was written.
     pub style: Style,
-    /// An explicit tag, in its short form: `!!str`, `!!binary`, `!custom`. Of a key, instead, the
-    /// comment beside it where that is JSON: see [`comment`](Self::comment).
-    pub tag: Option<Tag>,
     /// Where it starts, from 1; 0 for one that was not read from a file.
     pub line: u32,
     /// The number that it has in common with fields of its object that change with it; 0 for one
@@ -91,15 +88,33 @@ impl Scalar {
         }
     }
 
+    /// An explicit tag, in its short form: `!!str`, `!!binary`, `!custom`. Of a key, instead, the
+    /// comment beside it where that is JSON: see [`comment`](Self::comment).
+    pub fn tag(&self) -> Option<&str> {
+        self.text.mark()
+    }
+
+    /// Sets the tag, or takes it away.
+    pub fn set_tag(&mut self, tag: Option<&str>) {
+        if self.tag() != tag {
+            self.text = std::mem::take(&mut self.text).marked(tag);
+        }
+    }
+
+    /// Sets the text and leaves the tag.
+    pub fn set_text(&mut self, text: &str) {
+        self.text = Text::from(text).marked(self.tag());
+    }
+
     /// The explicit tag.
     pub fn explicit_tag(&self) -> Option<&str> {
-        self.tag.as_deref().filter(|tag| !tag.starts_with('#'))
+        self.tag().filter(|tag| !tag.starts_with('#'))
     }
 
     /// The comment beside a key, without its `#`, where it is a JSON object: kustomize reads the
     /// schema of the key's value from it. It takes the room of a tag, which hardly any key has.
     pub fn comment(&self) -> Option<&str> {
-        self.tag.as_deref()?.strip_prefix('#')
+        self.tag()?.strip_prefix('#')
     }
 
     /// True for `null`, `~` and nothing at all, unquoted.
@@ -114,6 +129,22 @@ impl Scalar {
             }
             Some(tag) => tag == "!!null",
         }
+    }
+}
+
+impl Clone for Scalar {
+    fn clone(&self) -> Self {
+        Self {
+            text: self.text.clone().marked(self.tag()),
+            ..*self
+        }
+    }
+}
+
+impl PartialEq for Scalar {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |one: &Self| (one.style, one.line, one.shared);
+        self.text == other.text && self.tag() == other.tag() && rest(self) == rest(other)
     }
 }
 
@@ -412,5 +443,30 @@ impl FromIterator<(Scalar, Node)> for Mapping {
             entries: entries.into_iter().collect(),
             ..Self::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_takes_little_room() {
+        assert_eq!(size_of::<Scalar>(), 32);
+        assert_eq!(size_of::<Node>(), 32);
+    }
+
+    #[test]
+    fn a_tag_stays_with_its_scalar() {
+        let mut scalar = Scalar::plain("5");
+        scalar.set_tag(Some("!!str"));
+        scalar.set_text("6");
+        let copy = scalar.clone();
+        assert_eq!((copy.text.as_str(), copy.tag()), ("6", Some("!!str")));
+        assert_eq!(scalar, copy);
+        assert_eq!(Scalar::plain(copy.text.clone()).tag(), None);
+        scalar.set_tag(None);
+        assert_eq!(scalar.tag(), None);
+        assert_ne!(scalar, copy);
     }
 }

@@ -68,7 +68,7 @@ pub fn resolve_scalar(scalar: &Scalar, resolver: Resolver) -> Result<Value, Erro
 
 fn view_of(scalar: &Scalar, resolver: Resolver) -> Result<View<'_>, Error> {
     let string = || text(&scalar.text, scalar.line, resolver).map(View::Text);
-    let rules = match (scalar.tag.as_deref(), scalar.style) {
+    let rules = match (scalar.tag(), scalar.style) {
         (None, Style::Plain) => resolver.rules(),
         (None, Style::Folded) if resolver == Resolver::Kustomize => {
             let refolded = refold(&scalar.text);

@@ -10,47 +10,70 @@ use std::ops::Deref;
 use compact_str::CompactString;
 
 /// Text that does not change its length often.
-#[derive(Clone)]
-pub struct Text(CompactString);
+pub struct Text(Kept);
 
-/// An explicit tag of a scalar, in its short form. Hardly any has one: it takes no more room than
-/// that of a pointer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag(Box<Text>);
-
-impl From<&str> for Tag {
-    fn from(tag: &str) -> Self {
-        Self(Box::new(tag.into()))
-    }
-}
-
-impl Deref for Tag {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
+/// How it is kept. Both take the same room.
+enum Kept {
+    Bare(CompactString),
+    /// With the mark of a scalar, which hardly any has: room for one in each would make all trees
+    /// larger by a fifth.
+    Marked(Box<(CompactString, CompactString)>),
 }
 
 impl Text {
     /// The text.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        self.kept().as_str()
     }
 
     /// The bytes of the text.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.kept().as_bytes()
+    }
+
+    fn kept(&self) -> &CompactString {
+        match &self.0 {
+            Kept::Bare(text) => text,
+            Kept::Marked(both) => &both.0,
+        }
+    }
+
+    /// What the scalar that it is of is marked with. No part of the text: it is lost where the text is
+    /// copied, and is not compared.
+    pub(super) fn mark(&self) -> Option<&str> {
+        match &self.0 {
+            Kept::Bare(_) => None,
+            Kept::Marked(both) => Some(&both.1),
+        }
+    }
+
+    /// The same text with another mark, or without one.
+    pub(super) fn marked(self, mark: Option<&str>) -> Self {
+        let text = match (self.0, mark) {
+            (Kept::Bare(text), None) => return Self(Kept::Bare(text)),
+            (Kept::Bare(text), Some(_)) => text,
+            (Kept::Marked(both), _) => both.0,
+        };
+        Self(match mark {
+            Some(mark) => Kept::Marked(Box::new((text, mark.into()))),
+            None => Kept::Bare(text),
+        })
     }
 
     /// True for no text at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.kept().is_empty()
     }
 
     /// How many bytes it has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.kept().len()
+    }
+}
+
+impl Clone for Text {
+    fn clone(&self) -> Self {
+        Self(Kept::Bare(self.kept().clone()))
     }
 }
 
@@ -62,7 +85,7 @@ impl Default for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(CompactString::new(text))
+        Self(Kept::Bare(CompactString::new(text)))
     }
 }
 
@@ -81,7 +104,10 @@ impl From<&String> for Text {
 
 impl From<Text> for String {
     fn from(text: Text) -> Self {
-        text.0.into_string()
+        match text.0 {
+            Kept::Bare(text) => text.into_string(),
+            Kept::Marked(both) => both.0.into_string(),
+        }
     }
 }
 
@@ -186,6 +212,11 @@ mod tests {
             assert_eq!(short, Text::from(text.clone()));
             assert_eq!(short.len(), length);
         }
+        let marked = Text::from("a").marked(Some("!x"));
+        assert_eq!((marked.as_str(), marked.mark()), ("a", Some("!x")));
+        assert_eq!(marked, Text::from("a"));
+        assert_eq!(marked.clone().mark(), None);
+        assert_eq!(marked.marked(None).mark(), None);
         let (first, second) = (Text::from("a"), Text::from("b"));
         assert!(first < second);
         assert_eq!(format!("{:?}", Text::from("secret")), "<6 bytes>");

@@ -188,10 +188,10 @@ fn replace(patch: Patch) -> Outcome {
 /// A string that only its tag makes one gets quotes when a patch passes by, and what replaces it then
 /// has them too.
 fn quote(scalar: &mut Scalar) {
-    let is_tagged = scalar.style == Style::Plain && scalar.tag.as_deref() == Some("!!str");
+    let is_tagged = scalar.style == Style::Plain && scalar.tag() == Some("!!str");
     if is_tagged && needs_quotes(&scalar.text) {
         scalar.style = Style::DoubleQuoted;
-        scalar.tag = None;
+        scalar.set_tag(None);
     }
 }
 
@@ -272,7 +272,7 @@ fn fields(
         let comment = key.comment().or(new_key.as_ref().and_then(Scalar::comment));
         if let Some(value) = field(place, &key.text, comment, Some(value), inner)? {
             if let Some(new_key) = new_key {
-                key.tag = new_key.tag;
+                key.set_tag(new_key.tag());
             }
             merged.push((key, value));
         }
@@ -314,24 +314,26 @@ fn field(
 }
 
 /// A key that the patch adds keeps its style, not its tag.
-fn new_key(key: Scalar) -> Scalar {
-    let tag = key.comment().and(key.tag.clone());
-    Scalar { tag, ..key }
+fn new_key(mut key: Scalar) -> Scalar {
+    if key.comment().is_none() {
+        key.set_tag(None);
+    }
+    key
 }
 
 /// A scalar in the style of the one it replaces: `5` over `"4"` is the string `"5"`, while a quoted
 /// `"5"` over `4` stays a string too.
 fn with_style_of(old: &Scalar, mut new: Scalar) -> Scalar {
-    match (&new.tag, old.style == Style::Plain) {
-        (None, true) if new.style != Style::Plain => new.tag = Some("!!str".into()),
+    match (new.tag(), old.style == Style::Plain) {
+        (None, true) if new.style != Style::Plain => new.set_tag(Some("!!str")),
         // In quotes these say no more than the text does.
         (Some(tag), false)
             if matches!(
-                &**tag,
+                tag,
                 "!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp"
             ) =>
         {
-            new.tag = None;
+            new.set_tag(None);
         }
         _ => {}
     }
