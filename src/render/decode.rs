@@ -2,13 +2,13 @@
 //! case, null is the same as absent, and a value of another type is a mistake. Every mistake is
 //! kept, with the place of it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::error::Reason;
 use super::limits::MAX_MISTAKES;
+use crate::yaml::View;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +101,8 @@ impl Decoder {
     }
 
     /// The document as a mapping.
-    pub fn document<'a>(&'a self, value: &'a Value, what: &'static str) -> Record<'a> {
-        Record::new(self, value, Place::Root, what)
+    pub fn document<'a>(&'a self, view: &'a View<'a>, what: &'static str) -> Record<'a> {
+        Record::new(self, view, Place::Root, what)
     }
 
     /// Every mistake that was met.
@@ -115,8 +115,8 @@ impl Decoder {
     }
 
     /// A value that is not what its field takes.
-    fn unexpected(&self, place: &Place<'_>, expected: &str, value: &Value, hint: Option<&str>) {
-        let message = format!("expected {expected}, found {}", type_name(value));
+    fn unexpected(&self, place: &Place<'_>, expected: &str, view: &View<'_>, hint: Option<&str>) {
+        let message = format!("expected {expected}, found {}", type_name(view));
         self.mistake(place, message, hint.map(str::to_owned));
     }
 
@@ -144,17 +144,22 @@ pub(super) struct Record<'a> {
     /// What the mapping is, for messages: `kustomization`, `patch`.
     what: &'static str,
     place: Place<'a>,
-    fields: Option<&'a Map<String, Value>>,
+    /// Each key once, in the order of their bytes; none where it is no mapping.
+    fields: &'a [(Cow<'a, str>, View<'a>)],
     /// The fields that were asked for.
     known: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Record<'a> {
-    fn new(decoder: &'a Decoder, value: &'a Value, place: Place<'a>, what: &'static str) -> Self {
-        let fields = value.as_object();
-        if fields.is_none() && !value.is_null() {
-            decoder.unexpected(&place, "a mapping", value, None);
-        }
+    fn new(decoder: &'a Decoder, view: &'a View<'a>, place: Place<'a>, what: &'static str) -> Self {
+        let fields = match view {
+            View::Map(fields) => fields.as_slice(),
+            View::Null => &[],
+            other => {
+                decoder.unexpected(&place, "a mapping", other, None);
+                &[]
+            }
+        };
         Self {
             decoder,
             what,
@@ -166,12 +171,11 @@ impl<'a> Record<'a> {
 
     /// Reports every field that was never asked for.
     pub fn finish(self) {
-        let Some(fields) = self.fields else { return };
         if !self.decoder.strictness.unknown_fields {
             return;
         }
         let known = self.known.borrow();
-        for key in fields.keys() {
+        for (key, _) in self.fields {
             if self.decoder.is_full() {
                 return;
             }
@@ -194,18 +198,21 @@ impl<'a> Record<'a> {
     }
 
     /// The value of a field; none where it is null. An exact name wins over one of another case.
-    pub fn value(&self, key: &'static str) -> Option<&Value> {
-        self.lookup(key).map(|(_, value)| value)
+    pub fn value(&self, key: &'static str) -> Option<&View<'_>> {
+        self.lookup(key).map(|(_, view)| view)
     }
 
     /// Asks for a field: where it is, and what.
-    fn lookup(&self, key: &'static str) -> Option<(Place<'_>, &Value)> {
+    fn lookup(&self, key: &'static str) -> Option<(Place<'_>, &View<'_>)> {
         self.known.borrow_mut().push(key);
-        let fields = self.fields?;
-        let exact = fields.get_key_value(key);
-        let found = exact.or_else(|| fields.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)));
-        let (written, value) = found.filter(|(_, value)| !value.is_null())?;
-        Some((Place::Field(&self.place, written), value))
+        let exact = self.fields.iter().find(|(k, _)| k == key);
+        let found = exact.or_else(|| {
+            self.fields
+                .iter()
+                .find(|(k, _)| k.eq_ignore_ascii_case(key))
+        });
+        let (written, view) = found.filter(|(_, view)| !matches!(view, View::Null))?;
+        Some((Place::Field(&self.place, written), view))
     }
 
     /// Reports a mistake in this mapping.
@@ -228,8 +235,8 @@ impl<'a> Record<'a> {
 
     /// A text that may be absent.
     pub fn text_if_any(&self, key: &'static str) -> Option<String> {
-        let (place, value) = self.lookup(key)?;
-        self.as_text(value, &place)
+        let (place, view) = self.lookup(key)?;
+        self.as_text(view, &place)
     }
 
     /// A text, empty where it is absent, that no number or boolean may stand for: parts of an identity
@@ -237,7 +244,7 @@ impl<'a> Record<'a> {
     pub fn strict_text(&self, key: &'static str) -> String {
         match self.lookup(key) {
             None => String::new(),
-            Some((_, Value::String(text))) => text.clone(),
+            Some((_, View::Text(text))) => text.to_string(),
             Some((place, other)) => {
                 let hint = Some("put it in quotes");
                 self.decoder.unexpected(&place, "a text", other, hint);
@@ -247,14 +254,15 @@ impl<'a> Record<'a> {
     }
 
     /// Any value as a text, where it may stand for one.
-    fn as_text(&self, value: &Value, place: &Place<'_>) -> Option<String> {
+    fn as_text(&self, view: &View<'_>, place: &Place<'_>) -> Option<String> {
         let from_scalars = self.decoder.strictness.text_from_scalars;
-        match value {
-            Value::Null => Some(String::new()),
-            Value::String(text) => Some(text.clone()),
-            Value::Bool(_) | Value::Number(_) if from_scalars => Some(value.to_string()),
+        match view {
+            View::Null => Some(String::new()),
+            View::Text(text) => Some(text.to_string()),
+            View::Bool(flag) if from_scalars => Some(flag.to_string()),
+            View::Number(number) if from_scalars => Some(number.to_string()),
             other => {
-                let hint = matches!(other, Value::Bool(_) | Value::Number(_))
+                let hint = matches!(other, View::Bool(_) | View::Number(_))
                     .then_some("put it in quotes: kustomize reads its own files by YAML 1.1");
                 self.decoder.unexpected(place, "a text", other, hint);
                 None
@@ -266,7 +274,7 @@ impl<'a> Record<'a> {
     pub fn flag(&self, key: &'static str) -> bool {
         match self.lookup(key) {
             None => false,
-            Some((_, Value::Bool(flag))) => *flag,
+            Some((_, View::Bool(flag))) => *flag,
             Some((place, other)) => {
                 self.decoder
                     .unexpected(&place, "true or false", other, None);
@@ -277,41 +285,45 @@ impl<'a> Record<'a> {
 
     /// A whole number, zero where it is absent.
     pub fn integer(&self, key: &'static str) -> i64 {
-        let Some((place, value)) = self.lookup(key) else {
+        let Some((place, view)) = self.lookup(key) else {
             return 0;
         };
-        value.as_i64().unwrap_or_else(|| {
+        let whole = match view {
+            View::Number(number) => number.as_i64(),
+            _ => None,
+        };
+        whole.unwrap_or_else(|| {
             self.decoder
-                .unexpected(&place, "a whole number", value, None);
+                .unexpected(&place, "a whole number", view, None);
             0
         })
     }
 
     /// A list of texts.
     pub fn texts(&self, key: &'static str) -> Vec<String> {
-        self.elements(key, |value, place| self.as_text(value, &place))
+        self.elements(key, |view, place| self.as_text(view, &place))
     }
 
     /// A mapping of texts.
     pub fn text_map(&self, key: &'static str) -> BTreeMap<String, String> {
-        let Some((place, value)) = self.lookup(key) else {
+        let Some((place, view)) = self.lookup(key) else {
             return BTreeMap::new();
         };
-        let Value::Object(fields) = value else {
-            self.decoder.unexpected(&place, "a mapping", value, None);
+        let View::Map(fields) = view else {
+            self.decoder.unexpected(&place, "a mapping", view, None);
             return BTreeMap::new();
         };
-        let text = |(name, value): (&String, &Value)| {
-            let text = self.as_text(value, &Place::Field(&place, name))?;
-            Some((name.clone(), text))
+        let text = |(name, view): &(Cow<'_, str>, View<'_>)| {
+            let text = self.as_text(view, &Place::Field(&place, name))?;
+            Some((name.to_string(), text))
         };
         fields.iter().filter_map(text).collect()
     }
 
     /// A mapping inside this one.
     pub fn record(&self, key: &'static str, what: &'static str) -> Option<Record<'_>> {
-        let (place, value) = self.lookup(key)?;
-        Some(Record::new(self.decoder, value, place, what))
+        let (place, view) = self.lookup(key)?;
+        Some(Record::new(self.decoder, view, place, what))
     }
 
     /// A list of mappings; a null element is an empty one.
@@ -321,8 +333,8 @@ impl<'a> Record<'a> {
         what: &'static str,
         mut read: impl FnMut(&Record<'_>) -> T,
     ) -> Vec<T> {
-        self.elements(key, |value, place| {
-            let record = Record::new(self.decoder, value, place, what);
+        self.elements(key, |view, place| {
+            let record = Record::new(self.decoder, view, place, what);
             let one = read(&record);
             record.finish();
             Some(one)
@@ -333,29 +345,29 @@ impl<'a> Record<'a> {
     fn elements<T>(
         &self,
         key: &'static str,
-        mut read: impl FnMut(&Value, Place<'_>) -> Option<T>,
+        mut read: impl FnMut(&View<'_>, Place<'_>) -> Option<T>,
     ) -> Vec<T> {
-        let Some((place, value)) = self.lookup(key) else {
+        let Some((place, view)) = self.lookup(key) else {
             return Vec::new();
         };
-        let Value::Array(list) = value else {
-            self.decoder.unexpected(&place, "a list", value, None);
+        let View::List(list) = view else {
+            self.decoder.unexpected(&place, "a list", view, None);
             return Vec::new();
         };
-        let element = |(index, value)| read(value, Place::Element(&place, index));
+        let element = |(index, view)| read(view, Place::Element(&place, index));
         list.iter().enumerate().filter_map(element).collect()
     }
 }
 
 /// What a value is, for messages. The value itself is never quoted: it may be secret.
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
+fn type_name(view: &View<'_>) -> &'static str {
+    match view {
+        View::Null => "nothing",
+        View::Bool(_) => "a boolean",
+        View::Number(_) => "a number",
+        View::Text(_) => "a text",
+        View::List(_) => "a list",
+        View::Map(_) => "a mapping",
     }
 }
 
@@ -411,7 +423,8 @@ mod tests {
     fn every_mistake_is_kept_with_its_place() {
         let decoder = Decoder::new(Strictness::KUSTOMIZATION);
         let value = json!({"nameprefix": "a-", "count": "x", "odd": 1, "none": null});
-        let record = decoder.document(&value, "kustomization");
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
         assert_eq!(record.text("namePrefix"), "a-");
         assert_eq!(record.integer("count"), 0);
         assert_eq!(record.text_if_any("none"), None);
@@ -427,7 +440,8 @@ mod tests {
     fn a_place_is_the_whole_way() {
         let decoder = Decoder::new(Strictness::KUSTOMIZATION);
         let value = json!({"list": [null, {"Inner": {"texts": ["a", ["b"]]}}]});
-        let record = decoder.document(&value, "kustomization");
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
         record.records("list", "element", |element| {
             let inner = element.record("inner", "inner");
             inner.map(|inner| inner.texts("texts"))
@@ -448,7 +462,8 @@ mod tests {
     fn a_field_is_known_to_the_element_that_asked_for_it() {
         let decoder = Decoder::new(Strictness::KUSTOMIZATION);
         let value = json!({"list": [{"kind": "a", "more": "b"}, {"more": "c"}]});
-        let record = decoder.document(&value, "kustomization");
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
         record.records("list", "element", |element| {
             if element.has("kind") {
                 element.text("more");
