@@ -146,7 +146,7 @@ pub(super) struct Record<'a> {
     place: Place<'a>,
     /// Each key once, in the order of their bytes; none where it is no mapping.
     fields: &'a [(Cow<'a, str>, View<'a>)],
-    /// The fields that were asked for.
+    /// The fields that were asked for, where all others are mistakes.
     known: RefCell<Vec<&'static str>>,
 }
 
@@ -171,6 +171,11 @@ impl<'a> Record<'a> {
 
     /// Reports every field that was never asked for.
     pub fn finish(self) {
+        self.report_unknown();
+    }
+
+    /// As [`finish`](Self::finish).
+    fn report_unknown(&self) {
         if !self.decoder.strictness.unknown_fields {
             return;
         }
@@ -204,7 +209,9 @@ impl<'a> Record<'a> {
 
     /// Asks for a field: where it is, and what.
     fn lookup(&self, key: &'static str) -> Option<(Place<'_>, &View<'_>)> {
-        self.known.borrow_mut().push(key);
+        if self.decoder.strictness.unknown_fields {
+            self.known.borrow_mut().push(key);
+        }
         let exact = self.fields.iter().find(|(k, _)| k == key);
         let found = exact.or_else(|| {
             self.fields
@@ -333,10 +340,17 @@ impl<'a> Record<'a> {
         what: &'static str,
         mut read: impl FnMut(&Record<'_>) -> T,
     ) -> Vec<T> {
+        // The room for names is handed on: the next element asks for as many.
+        let mut known = Vec::new();
         self.elements(key, |view, place| {
-            let record = Record::new(self.decoder, view, place, what);
+            let record = Record {
+                known: RefCell::new(std::mem::take(&mut known)),
+                ..Record::new(self.decoder, view, place, what)
+            };
             let one = read(&record);
-            record.finish();
+            record.report_unknown();
+            known = record.known.into_inner();
+            known.clear();
             Some(one)
         })
     }
@@ -354,8 +368,11 @@ impl<'a> Record<'a> {
             self.decoder.unexpected(&place, "a list", view, None);
             return Vec::new();
         };
-        let element = |(index, view)| read(view, Place::Element(&place, index));
-        list.iter().enumerate().filter_map(element).collect()
+        let mut elements = Vec::with_capacity(list.len());
+        for (index, view) in list.iter().enumerate() {
+            elements.extend(read(view, Place::Element(&place, index)));
+        }
+        elements
     }
 }
 
