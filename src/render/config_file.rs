@@ -12,7 +12,7 @@ use super::fieldspec::{FieldSpec, merge_one};
 use super::kustomization::{field_spec, gvk, misfits, yaml_error};
 use super::limits::{MAX_NESTED_LISTS, MAX_TYPE_FIELDS};
 use crate::object::Gvk;
-use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve, resolve_view};
 
 /// The built-in configuration with what a kustomization adds, and what its `crds` add.
 ///
@@ -43,20 +43,20 @@ pub(super) fn read(layer: &Layer<'_>, builtin: &Arc<FieldConfig>) -> Result<Vec<
     Ok(vec![Arc::new(merged), Arc::new(types)])
 }
 
-fn document(layer: &Layer<'_>, path: &str) -> Result<(Node, Value, String)> {
+/// The document of a file, and the file's name in the repository.
+fn document(layer: &Layer<'_>, path: &str) -> Result<(Node, String)> {
     let name = layer.loader.resolve_name(path);
     let bytes = layer.loader.read(path)?;
     let root = read_first_document(&bytes).map_err(|e| yaml_error(&e, &name))?;
-    let root = root.unwrap_or_else(Node::null);
-    let value =
-        resolve(&root, Resolver::Kubectl, Duplicates::Error).map_err(|e| yaml_error(&e, &name))?;
-    Ok((root, value, name))
+    Ok((root.unwrap_or_else(Node::null), name))
 }
 
 fn configuration(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
-    let (root, value, name) = document(layer, path)?;
+    let (root, name) = document(layer, path)?;
+    let view = resolve_view(&root, Resolver::Kubectl, Duplicates::Error)
+        .map_err(|e| yaml_error(&e, &name))?;
     let decoder = Decoder::new(Strictness::CONFIGURATION);
-    let record = decoder.document(&value, "transformer configuration");
+    let record = decoder.document(&view, "transformer configuration");
     let mut config = FieldConfig::default();
     for (key, specs) in config.lists() {
         *specs = record.records(key, "field spec", field_spec);
@@ -76,7 +76,9 @@ fn configuration(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
 
 /// A dump of Go's OpenAPI definitions: type names to schemas with references of kustomize's own.
 fn types_of(layer: &Layer<'_>, path: &str) -> Result<FieldConfig> {
-    let (_, value, file) = document(layer, path)?;
+    let (root, file) = document(layer, path)?;
+    let value =
+        resolve(&root, Resolver::Kubectl, Duplicates::Error).map_err(|e| yaml_error(&e, &file))?;
     let mut config = FieldConfig::default();
     let mut left = MAX_TYPE_FIELDS;
     let Some(types) = value.as_object() else {

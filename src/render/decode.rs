@@ -2,13 +2,13 @@
 //! case, null is the same as absent, and a value of another type is a mistake. Every mistake is
 //! kept, with the place of it.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::error::Reason;
 use super::limits::MAX_MISTAKES;
+use crate::yaml::View;
 
 /// One step from a value to a value inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,32 @@ impl Strictness {
     };
 }
 
+/// The way from the root to a value. It is written out as [`Step`]s for a mistake alone: lists are
+/// long, and hardly any has one.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    /// The document itself.
+    Root,
+    /// The field of a mapping, by the key as written.
+    Field(&'a Place<'a>, &'a str),
+    /// The element of a list.
+    Element(&'a Place<'a>, usize),
+}
+
+impl Place<'_> {
+    /// The steps of the way, from the root on.
+    fn steps(&self) -> Vec<Step> {
+        let (above, step) = match self {
+            Self::Root => return Vec::new(),
+            Self::Field(above, key) => (above, Step::Key((*key).to_owned())),
+            Self::Element(above, index) => (above, Step::Index(*index)),
+        };
+        let mut steps = above.steps();
+        steps.push(step);
+        steps
+    }
+}
+
 /// Collects the mistakes of one document.
 #[derive(Debug)]
 pub(super) struct Decoder {
@@ -75,8 +101,8 @@ impl Decoder {
     }
 
     /// The document as a mapping.
-    pub fn document<'a>(&'a self, value: &'a Value, what: &'static str) -> Record<'a> {
-        Record::new(self, value, Vec::new(), what)
+    pub fn document<'a>(&'a self, view: &'a View<'a>, what: &'static str) -> Record<'a> {
+        Record::new(self, view, Place::Root, what)
     }
 
     /// Every mistake that was met.
@@ -84,12 +110,14 @@ impl Decoder {
         self.mistakes.into_inner()
     }
 
-    fn mistake(&self, place: Vec<Step>, message: String, hint: Option<String>) {
+    fn mistake(&self, place: &Place<'_>, message: String, hint: Option<String>) {
         self.note(place, Reason::RenderFailed, message, hint);
     }
 
-    fn unknown(&self, place: Vec<Step>, message: String, hint: Option<String>) {
-        self.note(place, Reason::UnknownField, message, hint);
+    /// A value that is not what its field takes.
+    fn unexpected(&self, place: &Place<'_>, expected: &str, view: &View<'_>, hint: Option<&str>) {
+        let message = format!("expected {expected}, found {}", type_name(view));
+        self.mistake(place, message, hint.map(str::to_owned));
     }
 
     fn is_full(&self) -> bool {
@@ -97,10 +125,10 @@ impl Decoder {
     }
 
     /// Keeps a mistake, unless there are more than anyone reads.
-    fn note(&self, place: Vec<Step>, reason: Reason, message: String, hint: Option<String>) {
+    fn note(&self, place: &Place<'_>, reason: Reason, message: String, hint: Option<String>) {
         if !self.is_full() {
             self.mistakes.borrow_mut().push(Misfit {
-                place,
+                place: place.steps(),
                 reason,
                 message,
                 hint,
@@ -115,18 +143,23 @@ pub(super) struct Record<'a> {
     decoder: &'a Decoder,
     /// What the mapping is, for messages: `kustomization`, `patch`.
     what: &'static str,
-    place: Vec<Step>,
-    fields: Option<&'a Map<String, Value>>,
+    place: Place<'a>,
+    /// Each key once, in the order of their bytes; none where it is no mapping.
+    fields: &'a [(Cow<'a, str>, View<'a>)],
+    /// The fields that were asked for, where all others are mistakes.
     known: RefCell<Vec<&'static str>>,
 }
 
 impl<'a> Record<'a> {
-    fn new(decoder: &'a Decoder, value: &'a Value, place: Vec<Step>, what: &'static str) -> Self {
-        let fields = value.as_object();
-        if fields.is_none() && !value.is_null() {
-            let message = format!("expected a mapping, found {}", type_name(value));
-            decoder.mistake(place.clone(), message, None);
-        }
+    fn new(decoder: &'a Decoder, view: &'a View<'a>, place: Place<'a>, what: &'static str) -> Self {
+        let fields = match view {
+            View::Map(fields) => fields.as_slice(),
+            View::Null => &[],
+            other => {
+                decoder.unexpected(&place, "a mapping", other, None);
+                &[]
+            }
+        };
         Self {
             decoder,
             what,
@@ -138,60 +171,68 @@ impl<'a> Record<'a> {
 
     /// Reports every field that was never asked for.
     pub fn finish(self) {
-        let Some(fields) = self.fields else { return };
+        self.report_unknown();
+    }
+
+    /// As [`finish`](Self::finish).
+    fn report_unknown(&self) {
         if !self.decoder.strictness.unknown_fields {
             return;
         }
         let known = self.known.borrow();
-        for key in fields.keys() {
+        for (key, _) in self.fields {
             if self.decoder.is_full() {
                 return;
             }
             if !known.iter().any(|k| k.eq_ignore_ascii_case(key)) {
-                let hint = nearest(key, &known).map(|k| format!("did you mean `{k}`?"));
-                let hint = hint.or_else(|| Some(format!("a {} has no such field", self.what)));
+                let hint = nearest(key, &known).map_or_else(
+                    || format!("a {} has no such field", self.what),
+                    |k| format!("did you mean `{k}`?"),
+                );
+                let message = format!("unknown field `{key}`");
+                let place = Place::Field(&self.place, key);
                 self.decoder
-                    .unknown(self.at(key), format!("unknown field `{key}`"), hint);
+                    .note(&place, Reason::UnknownField, message, Some(hint));
             }
         }
     }
 
-    /// Whether the field is there, null or not.
+    /// Whether the field is there and not null.
     pub fn has(&self, key: &'static str) -> bool {
         self.value(key).is_some()
     }
 
     /// The value of a field; none where it is null. An exact name wins over one of another case.
-    pub fn value(&self, key: &'static str) -> Option<&'a Value> {
-        self.lookup(key).map(|(_, value)| value)
+    pub fn value(&self, key: &'static str) -> Option<&View<'_>> {
+        self.lookup(key).map(|(_, view)| view)
     }
 
-    fn lookup(&self, key: &'static str) -> Option<(&'a str, &'a Value)> {
-        self.known.borrow_mut().push(key);
-        let fields = self.fields?;
-        let exact = fields.get_key_value(key);
-        let found = exact.or_else(|| fields.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)));
-        found
-            .map(|(k, v)| (k.as_str(), v))
-            .filter(|(_, v)| !v.is_null())
-    }
-
-    fn at(&self, key: &str) -> Vec<Step> {
-        let mut place = self.place.clone();
-        place.push(Step::Key(key.to_owned()));
-        place
+    /// Asks for a field: where it is, and what.
+    fn lookup(&self, key: &'static str) -> Option<(Place<'_>, &View<'_>)> {
+        if self.decoder.strictness.unknown_fields {
+            self.known.borrow_mut().push(key);
+        }
+        let exact = self.fields.iter().find(|(k, _)| k == key);
+        let found = exact.or_else(|| {
+            self.fields
+                .iter()
+                .find(|(k, _)| k.eq_ignore_ascii_case(key))
+        });
+        let (written, view) = found.filter(|(_, view)| !matches!(view, View::Null))?;
+        Some((Place::Field(&self.place, written), view))
     }
 
     /// Reports a mistake in this mapping.
     pub fn mistake(&self, message: impl Into<String>, hint: Option<&str>) {
         self.decoder
-            .mistake(self.place.clone(), message.into(), hint.map(str::to_owned));
+            .mistake(&self.place, message.into(), hint.map(str::to_owned));
     }
 
     /// Refuses a field.
     pub fn refuse(&self, key: &str, reason: Reason, message: String, hint: &str) {
-        let hint = Some(hint.to_owned());
-        self.decoder.note(self.at(key), reason, message, hint);
+        let place = Place::Field(&self.place, key);
+        self.decoder
+            .note(&place, reason, message, Some(hint.to_owned()));
     }
 
     /// A text, empty where it is absent.
@@ -201,8 +242,8 @@ impl<'a> Record<'a> {
 
     /// A text that may be absent.
     pub fn text_if_any(&self, key: &'static str) -> Option<String> {
-        let (written, value) = self.lookup(key)?;
-        self.as_text(value, || self.at(written))
+        let (place, view) = self.lookup(key)?;
+        self.as_text(view, &place)
     }
 
     /// A text, empty where it is absent, that no number or boolean may stand for: parts of an identity
@@ -210,32 +251,27 @@ impl<'a> Record<'a> {
     pub fn strict_text(&self, key: &'static str) -> String {
         match self.lookup(key) {
             None => String::new(),
-            Some((_, Value::String(text))) => text.clone(),
-            Some((written, other)) => {
-                let message = format!("expected a text, found {}", type_name(other));
-                self.decoder.mistake(
-                    self.at(written),
-                    message,
-                    Some("put it in quotes".to_owned()),
-                );
+            Some((_, View::Text(text))) => text.to_string(),
+            Some((place, other)) => {
+                let hint = Some("put it in quotes");
+                self.decoder.unexpected(&place, "a text", other, hint);
                 String::new()
             }
         }
     }
 
-    fn as_text(&self, value: &Value, place: impl Fn() -> Vec<Step>) -> Option<String> {
-        match value {
-            Value::Null => Some(String::new()),
-            Value::String(text) => Some(text.clone()),
-            Value::Bool(_) | Value::Number(_) if self.decoder.strictness.text_from_scalars => {
-                Some(value.to_string())
-            }
+    /// Any value as a text, where it may stand for one.
+    fn as_text(&self, view: &View<'_>, place: &Place<'_>) -> Option<String> {
+        let from_scalars = self.decoder.strictness.text_from_scalars;
+        match view {
+            View::Null => Some(String::new()),
+            View::Text(text) => Some(text.to_string()),
+            View::Bool(flag) if from_scalars => Some(flag.to_string()),
+            View::Number(number) if from_scalars => Some(number.to_string()),
             other => {
-                let message = format!("expected a text, found {}", type_name(other));
-                let hint = (other.is_boolean() || other.is_number()).then(|| {
-                    "put it in quotes: kustomize reads its own files by YAML 1.1".to_owned()
-                });
-                self.decoder.mistake(place(), message, hint);
+                let hint = matches!(other, View::Bool(_) | View::Number(_))
+                    .then_some("put it in quotes: kustomize reads its own files by YAML 1.1");
+                self.decoder.unexpected(place, "a text", other, hint);
                 None
             }
         }
@@ -245,10 +281,10 @@ impl<'a> Record<'a> {
     pub fn flag(&self, key: &'static str) -> bool {
         match self.lookup(key) {
             None => false,
-            Some((_, Value::Bool(flag))) => *flag,
-            Some((written, other)) => {
-                let message = format!("expected true or false, found {}", type_name(other));
-                self.decoder.mistake(self.at(written), message, None);
+            Some((_, View::Bool(flag))) => *flag,
+            Some((place, other)) => {
+                self.decoder
+                    .unexpected(&place, "true or false", other, None);
                 false
             }
         }
@@ -256,46 +292,45 @@ impl<'a> Record<'a> {
 
     /// A whole number, zero where it is absent.
     pub fn integer(&self, key: &'static str) -> i64 {
-        match self.lookup(key) {
-            None => 0,
-            Some((written, value)) => value.as_i64().unwrap_or_else(|| {
-                let message = format!("expected a whole number, found {}", type_name(value));
-                self.decoder.mistake(self.at(written), message, None);
-                0
-            }),
-        }
+        let Some((place, view)) = self.lookup(key) else {
+            return 0;
+        };
+        let whole = match view {
+            View::Number(number) => number.as_i64(),
+            _ => None,
+        };
+        whole.unwrap_or_else(|| {
+            self.decoder
+                .unexpected(&place, "a whole number", view, None);
+            0
+        })
     }
 
     /// A list of texts.
     pub fn texts(&self, key: &'static str) -> Vec<String> {
-        self.elements(key, |value, place| self.as_text(value, || place.clone()))
+        self.elements(key, |view, place| self.as_text(view, &place))
     }
 
     /// A mapping of texts.
     pub fn text_map(&self, key: &'static str) -> BTreeMap<String, String> {
-        let Some((written, value)) = self.lookup(key) else {
+        let Some((place, view)) = self.lookup(key) else {
             return BTreeMap::new();
         };
-        let Some(fields) = value.as_object() else {
-            let message = format!("expected a mapping, found {}", type_name(value));
-            self.decoder.mistake(self.at(written), message, None);
+        let View::Map(fields) = view else {
+            self.decoder.unexpected(&place, "a mapping", view, None);
             return BTreeMap::new();
         };
-        let text = |(name, value): (&String, &Value)| {
-            let place = || {
-                let mut place = self.at(written);
-                place.push(Step::Key(name.clone()));
-                place
-            };
-            self.as_text(value, place).map(|text| (name.clone(), text))
+        let text = |(name, view): &(Cow<'_, str>, View<'_>)| {
+            let text = self.as_text(view, &Place::Field(&place, name))?;
+            Some((name.to_string(), text))
         };
         fields.iter().filter_map(text).collect()
     }
 
     /// A mapping inside this one.
-    pub fn record(&self, key: &'static str, what: &'static str) -> Option<Record<'a>> {
-        let (written, value) = self.lookup(key)?;
-        Some(Record::new(self.decoder, value, self.at(written), what))
+    pub fn record(&self, key: &'static str, what: &'static str) -> Option<Record<'_>> {
+        let (place, view) = self.lookup(key)?;
+        Some(Record::new(self.decoder, view, place, what))
     }
 
     /// A list of mappings; a null element is an empty one.
@@ -303,47 +338,53 @@ impl<'a> Record<'a> {
         &self,
         key: &'static str,
         what: &'static str,
-        mut read: impl FnMut(&Record<'a>) -> T,
+        mut read: impl FnMut(&Record<'_>) -> T,
     ) -> Vec<T> {
-        self.elements(key, |value, place| {
-            let record = Record::new(self.decoder, value, place, what);
+        // The room for names is handed on: the next element asks for as many.
+        let mut known = Vec::new();
+        self.elements(key, |view, place| {
+            let record = Record {
+                known: RefCell::new(std::mem::take(&mut known)),
+                ..Record::new(self.decoder, view, place, what)
+            };
             let one = read(&record);
-            record.finish();
+            record.report_unknown();
+            known = record.known.into_inner();
+            known.clear();
             Some(one)
         })
     }
 
+    /// What is read from each element of a list.
     fn elements<T>(
         &self,
         key: &'static str,
-        mut read: impl FnMut(&'a Value, Vec<Step>) -> Option<T>,
+        mut read: impl FnMut(&View<'_>, Place<'_>) -> Option<T>,
     ) -> Vec<T> {
-        let Some((written, value)) = self.lookup(key) else {
+        let Some((place, view)) = self.lookup(key) else {
             return Vec::new();
         };
-        let Some(list) = value.as_array() else {
-            let message = format!("expected a list, found {}", type_name(value));
-            self.decoder.mistake(self.at(written), message, None);
+        let View::List(list) = view else {
+            self.decoder.unexpected(&place, "a list", view, None);
             return Vec::new();
         };
-        let element = |(i, value)| {
-            let mut place = self.at(written);
-            place.push(Step::Index(i));
-            read(value, place)
-        };
-        list.iter().enumerate().filter_map(element).collect()
+        let mut elements = Vec::with_capacity(list.len());
+        for (index, view) in list.iter().enumerate() {
+            elements.extend(read(view, Place::Element(&place, index)));
+        }
+        elements
     }
 }
 
 /// What a value is, for messages. The value itself is never quoted: it may be secret.
-pub(super) fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "nothing",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping",
+fn type_name(view: &View<'_>) -> &'static str {
+    match view {
+        View::Null => "nothing",
+        View::Bool(_) => "a boolean",
+        View::Number(_) => "a number",
+        View::Text(_) => "a text",
+        View::List(_) => "a list",
+        View::Map(_) => "a mapping",
     }
 }
 
@@ -399,7 +440,8 @@ mod tests {
     fn every_mistake_is_kept_with_its_place() {
         let decoder = Decoder::new(Strictness::KUSTOMIZATION);
         let value = json!({"nameprefix": "a-", "count": "x", "odd": 1, "none": null});
-        let record = decoder.document(&value, "kustomization");
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
         assert_eq!(record.text("namePrefix"), "a-");
         assert_eq!(record.integer("count"), 0);
         assert_eq!(record.text_if_any("none"), None);
@@ -409,5 +451,43 @@ mod tests {
             places,
             [[Step::Key("count".into())], [Step::Key("odd".into())]]
         );
+    }
+
+    #[test]
+    fn a_place_is_the_whole_way() {
+        let decoder = Decoder::new(Strictness::KUSTOMIZATION);
+        let value = json!({"list": [null, {"Inner": {"texts": ["a", ["b"]]}}]});
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
+        record.records("list", "element", |element| {
+            let inner = element.record("inner", "inner");
+            inner.map(|inner| inner.texts("texts"))
+        });
+        let key = |key: &str| Step::Key(key.into());
+        let place = vec![
+            key("list"),
+            Step::Index(1),
+            key("Inner"),
+            key("texts"),
+            Step::Index(1),
+        ];
+        let places: Vec<_> = decoder.mistakes().into_iter().map(|m| m.place).collect();
+        assert_eq!(places, [place]);
+    }
+
+    #[test]
+    fn a_field_is_known_to_the_element_that_asked_for_it() {
+        let decoder = Decoder::new(Strictness::KUSTOMIZATION);
+        let value = json!({"list": [{"kind": "a", "more": "b"}, {"more": "c"}]});
+        let view = View::from(&value);
+        let record = decoder.document(&view, "kustomization");
+        record.records("list", "element", |element| {
+            if element.has("kind") {
+                element.text("more");
+            }
+        });
+        let places: Vec<_> = decoder.mistakes().into_iter().map(|m| m.place).collect();
+        let list = Step::Key("list".into());
+        assert_eq!(places, [[list, Step::Index(1), Step::Key("more".into())]]);
     }
 }

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::Transformer;
 use super::build::{Accumulated, Build, Layer};
 use super::decode::{Decoder, Record, Strictness};
@@ -30,7 +28,7 @@ use super::resource::{Resource, set_metadata_map};
 use super::resources::Resources;
 use super::value_add::ValueAdd;
 use super::{Source, context, manifest};
-use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve};
+use crate::yaml::{Duplicates, Mapping, Node, Resolver, resolve_view};
 
 /// Runs the plugins of `generators`.
 ///
@@ -271,10 +269,10 @@ fn plugin_origin(resource: &Resource) -> Option<Arc<Origin>> {
 /// Decodes a configuration. Unknown fields are ignored, as in kustomize.
 fn decode<T>(resource: &Resource, read: impl FnOnce(&Record<'_>) -> Result<T>) -> Result<T> {
     let root = Node::Mapping(resource.object.clone());
-    let value: Value = resolve(&root, Resolver::Kustomize, Duplicates::Error)
+    let view = resolve_view(&root, Resolver::Kustomize, Duplicates::Error)
         .map_err(|e| Error::new(Reason::YamlInvalid, e.message))?;
     let decoder = Decoder::new(Strictness::PLUGIN);
-    let record = decoder.document(&value, "plugin configuration");
+    let record = decoder.document(&view, "plugin configuration");
     let decoded = read(&record);
     let mistakes = decoder.mistakes();
     if mistakes.is_empty() {

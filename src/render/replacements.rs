@@ -20,7 +20,7 @@ use super::sharing;
 use super::structured;
 use crate::object::Gvk;
 use crate::yaml::limits::DEPTH;
-use crate::yaml::{Duplicates, Node, Resolver, Scalar, read_first_document, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, Scalar, View, read_first_document, resolve_view};
 
 /// All replacements of one kustomization, in order.
 #[derive(Debug)]
@@ -84,14 +84,14 @@ impl Replacements {
 fn read(bytes: &[u8], path: &str) -> Result<Vec<ReplacementEntry>> {
     let root = read_first_document(bytes).map_err(|e| yaml_error(&e, path))?;
     let root = root.unwrap_or_else(Node::null);
-    let value = resolve(&root, Resolver::Kubectl, Duplicates::LastWins)
+    let view = resolve_view(&root, Resolver::Kubectl, Duplicates::LastWins)
         .map_err(|e| yaml_error(&e, path))?;
-    let list = match value {
-        list @ serde_json::Value::Array(_) => list,
-        one @ serde_json::Value::Object(_) => serde_json::Value::Array(vec![one]),
+    let list = match view {
+        list @ View::List(_) => list,
+        one @ View::Map(_) => View::List(vec![one]),
         _ => return Err(Error::failed("the file holds no replacement").within(path)),
     };
-    let document = serde_json::json!({ "replacements": list });
+    let document = View::Map(vec![("replacements".into(), list)]);
     let decoder = Decoder::new(Strictness::PLUGIN);
     let record = decoder.document(&document, "replacements");
     let entries = record.records("replacements", "replacement", ReplacementEntry::read);

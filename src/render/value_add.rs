@@ -14,7 +14,7 @@ use super::namespace::{Namespace, Subjects};
 use super::patches::Target as Select;
 use super::resources::Resources;
 use super::select::Selector;
-use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve_view};
 
 /// Adds the value.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl ValueAdd {
             let root =
                 read_first_document(&loader.read(&path)?).map_err(|e| yaml_error(&e, &name))?;
             let root = root.unwrap_or_else(Node::null);
-            let document = resolve(&root, Resolver::Kubectl, Duplicates::LastWins)
+            let document = resolve_view(&root, Resolver::Kubectl, Duplicates::LastWins)
                 .map_err(|e| yaml_error(&e, &name))?;
             let decoder = Decoder::new(Strictness::PLUGIN);
             targets.extend(read(&decoder.document(&document, "targets")));

@@ -224,8 +224,11 @@ impl Walk {
         match node {
             Node::Scalar(scalar) => view_of(scalar, self.resolver),
             Node::Sequence(sequence) => {
-                let items = sequence.items.iter().map(|item| self.node(item, depth + 1));
-                items.collect::<Result<_, _>>().map(View::List)
+                let mut items = Vec::with_capacity(sequence.items.len());
+                for item in &sequence.items {
+                    items.push(self.node(item, depth + 1)?);
+                }
+                Ok(View::List(items))
             }
             Node::Mapping(mapping) => self.mapping(mapping, depth),
         }

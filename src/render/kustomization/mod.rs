@@ -13,7 +13,7 @@ use super::image_name::ImageChange;
 use super::meter::Size;
 use super::order::{Order, Ranks};
 use crate::error::Diagnostic;
-use crate::yaml::{Duplicates, Node, Resolver, read_first_document, resolve};
+use crate::yaml::{Duplicates, Node, Resolver, View, read_first_document, resolve_view};
 use mistakes::line_of;
 
 pub(super) use entries::{
@@ -83,10 +83,10 @@ impl Kustomization {
         let Some(root) = root else {
             return Err(empty(path));
         };
-        let value = resolve(&root, Resolver::Kubectl, Duplicates::LastWins)
+        let view = resolve_view(&root, Resolver::Kubectl, Duplicates::LastWins)
             .map_err(|e| yaml_error(&e, path))?;
         let decoder = Decoder::new(Strictness::KUSTOMIZATION);
-        let record = decoder.document(&value, "kustomization");
+        let record = decoder.document(&view, "kustomization");
         let mut file = Self {
             path: path.to_owned(),
             ..Self::default()
@@ -172,7 +172,7 @@ impl Kustomization {
     fn is_empty(&self, record: &Record<'_>) -> bool {
         !CONTENT_FIELDS.iter().any(|field| {
             record.value(field).is_some_and(|value| match value {
-                serde_json::Value::String(text) => !text.is_empty(),
+                View::Text(text) => !text.is_empty(),
                 _ => true,
             })
         })
@@ -329,8 +329,7 @@ impl SortOptions {
 
 fn refuse_charts(record: &Record<'_>) {
     for field in ["helmCharts", "helmChartInflationGenerator"] {
-        let charts = record.value(field).and_then(serde_json::Value::as_array);
-        if charts.is_some_and(|charts| !charts.is_empty()) {
+        if matches!(record.value(field), Some(View::List(charts)) if !charts.is_empty()) {
             record.refuse(
                 field,
                 Reason::PluginsForbidden,
