@@ -7,7 +7,7 @@ use super::fields::{plain_if_text, type_name};
 use super::fieldspec::split_path;
 use super::limits::MAX_PATH_ELEMENTS;
 use super::select::{compile, is_match};
-use crate::yaml::{Mapping, Node, Scalar, Sequence, Style};
+use crate::yaml::{Items, Mapping, Node, Scalar, Sequence, Style};
 
 /// Splits a path at its dots.
 ///
@@ -233,7 +233,7 @@ pub(super) fn visit(
 }
 
 /// The elements of a list; none where there is null.
-fn list<'a>(node: &'a mut Node, part: &str) -> Result<&'a mut Vec<Node>> {
+fn list<'a>(node: &'a mut Node, part: &str) -> Result<&'a mut Items> {
     if node.is_null() {
         *node = Sequence::default().into();
     }

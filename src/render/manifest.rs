@@ -60,7 +60,7 @@ fn unwrap_lone_list(mut documents: Vec<Node>) -> Vec<Node> {
             && (list.contains("items") || list.contains("functionConfig"))
         {
             return match list.remove("items") {
-                Some(Node::Sequence(items)) => items.items,
+                Some(Node::Sequence(items)) => items.items.into(),
                 _ => Vec::new(),
             };
         }

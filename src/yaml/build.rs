@@ -220,7 +220,7 @@ impl<'a> Builder<'a> {
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::SequenceEnd) {
-                items.shrink_to_fit();
+                let items = items.into();
                 return Ok(Sequence { items, flow, line });
             }
             items.push(self.node(event, depth + 1)?);
@@ -233,7 +233,7 @@ impl<'a> Builder<'a> {
         loop {
             let event = self.next()?;
             if matches!(event.data, EventData::MappingEnd) {
-                let entries = self.entries.split_off(start);
+                let entries = self.entries.drain(start..).collect();
                 let mut mapping = Mapping {
                     entries,
                     flow,
@@ -359,7 +359,7 @@ fn merge_into(mapping: &mut Mapping, source: Node) -> Result<(), Error> {
     let line = source.line();
     let sources = match source {
         Node::Sequence(sequence) => sequence.items,
-        other => vec![other],
+        other => [other].into(),
     };
     for source in sources {
         let Node::Mapping(source) = source else {

@@ -24,7 +24,7 @@ mod view;
 pub use comment_lines::{CommentLines, Gap};
 pub use emit::{SEPARATOR, emit, emit_documents, emit_view, to_string};
 pub use error::Error;
-pub use node::{Mapping, Node, Scalar, Sequence, Style};
+pub use node::{Entries, Items, Mapping, Node, Scalar, Sequence, Style};
 pub use read::{read_documents, read_first_document};
 pub use refold::printed_lines;
 pub use resolve::{Duplicates, Resolver, resolve, resolve_scalar, resolve_view};

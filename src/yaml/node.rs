@@ -4,6 +4,7 @@
 mod debug;
 
 use serde_json::Value;
+use thin_vec::ThinVec;
 
 use super::Text;
 
@@ -48,11 +49,18 @@ pub struct Scalar {
     pub shared: u16,
 }
 
+/// The elements of a list. Its length is with them, not in the list: a tree has few lists and many
+/// scalars, and a node takes the room of the largest.
+pub type Items = ThinVec<Node>;
+
+/// Keys and values of a mapping.
+pub type Entries = ThinVec<(Scalar, Node)>;
+
 /// A list.
 #[derive(Clone, PartialEq, Default)]
 pub struct Sequence {
     /// The elements.
-    pub items: Vec<Node>,
+    pub items: Items,
     /// Whether it was written as `[…]`.
     pub flow: bool,
     /// Where it starts, from 1; 0 for one that was not read from a file.
@@ -63,7 +71,7 @@ pub struct Sequence {
 #[derive(Clone, PartialEq, Default)]
 pub struct Mapping {
     /// Keys and values. Duplicate keys are kept until [`resolve`](super::resolve) judges them.
-    pub entries: Vec<(Scalar, Node)>,
+    pub entries: Entries,
     /// Whether it was written as `{…}`.
     pub flow: bool,
     /// Where it starts, from 1; 0 for one that was not read from a file.
@@ -150,7 +158,7 @@ impl PartialEq for Scalar {
 
 impl Sequence {
     /// A list of `items` that was not read from a file.
-    pub fn new(items: Vec<Node>) -> Self {
+    pub fn new(items: Items) -> Self {
         Self {
             items,
             ..Self::default()

@@ -173,9 +173,8 @@ impl<'a> Reader<'a> {
                 _ => break,
             }
         }
-        items.shrink_to_fit();
         Some(Node::Sequence(Sequence {
-            items,
+            items: items.into(),
             flow: false,
             line: first.number,
         }))
@@ -280,8 +279,7 @@ impl<'a> Reader<'a> {
                 Some(behind)
             };
             let behind = self.members(inner, ']', &mut add)?;
-            items.shrink_to_fit();
-            let flow = true;
+            let (items, flow) = (items.into(), true);
             return Some((Node::Sequence(Sequence { items, flow, line }), behind));
         }
         let inner = text.strip_prefix('{')?;
@@ -298,8 +296,7 @@ impl<'a> Reader<'a> {
             Some(behind)
         };
         let behind = self.members(inner, '}', &mut add)?;
-        entries.shrink_to_fit();
-        let flow = true;
+        let (entries, flow) = (entries.into(), true);
         Some((
             Node::Mapping(Mapping {
                 entries,

@@ -13,7 +13,7 @@ use super::image_name::ImageChange;
 use super::meter::Size;
 use super::order::{Order, Ranks};
 use crate::error::Diagnostic;
-use crate::yaml::{Duplicates, Node, Resolver, View, read_first_document, resolve_view};
+use crate::yaml::{Duplicates, Entries, Node, Resolver, View, read_first_document, resolve_view};
 use mistakes::line_of;
 
 pub(super) use entries::{
@@ -215,7 +215,7 @@ impl Kustomization {
 fn last_of_each_key(mut root: Node) -> Node {
     if let Some(mapping) = root.as_mapping_mut() {
         let mut seen = HashSet::new();
-        let mut entries: Vec<_> = std::mem::take(&mut mapping.entries)
+        let mut entries: Entries = std::mem::take(&mut mapping.entries)
             .into_iter()
             .rev()
             .filter(|(key, _)| seen.insert(key.text.clone()))

@@ -2,7 +2,7 @@
 
 use super::error::{Error, Problem};
 use super::list::Elements;
-use crate::yaml::{Mapping, Node};
+use crate::yaml::{Items, Mapping, Node};
 
 /// The key of the directive.
 const KEY: &str = "$patch";
@@ -42,7 +42,7 @@ pub(super) fn take_from_mapping(mapping: &mut Mapping) -> Result<Directive, Erro
 
 /// The directive of a list, which is an element of its own (`- $patch: replace`), taken out of it.
 /// The first element with the key decides; one that has other keys speaks for itself only.
-pub(super) fn take_from_list(items: &mut Vec<Node>) -> Result<Directive, Error> {
+pub(super) fn take_from_list(items: &mut Items) -> Result<Directive, Error> {
     let element = items.iter().find(|item| item.get(KEY).is_some());
     let Some(mapping) = element.and_then(Node::as_mapping).filter(|m| m.len() == 1) else {
         return Ok(Directive::Merge);

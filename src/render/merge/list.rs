@@ -11,7 +11,7 @@ use super::super::limits::MAX_MERGED_ELEMENTS;
 use super::directive::{self, Directive};
 use super::error::{Error, Problem};
 use super::walk::{Outcome, Patch, Place, describe, walk};
-use crate::yaml::{Mapping, Node, Scalar, Sequence};
+use crate::yaml::{Items, Mapping, Node, Scalar, Sequence};
 
 /// The number of an element.
 type Id = usize;
@@ -75,11 +75,11 @@ pub(super) fn merge(
 /// The merged elements; with `same`, the list is merged with itself.
 fn combine(
     place: Place<'_>,
-    target: Vec<Node>,
-    patch: Option<Vec<Node>>,
+    target: Items,
+    patch: Option<Items>,
     same: bool,
-) -> Result<Vec<Node>, Error> {
-    let count = target.len() + patch.as_ref().map_or(0, Vec::len);
+) -> Result<Items, Error> {
+    let count = target.len() + patch.as_ref().map_or(0, Items::len);
     if count > MAX_MERGED_ELEMENTS {
         let path = place.path();
         return Err(Error::new(0, Problem::TooMany { path, count }));
@@ -211,12 +211,12 @@ impl Elements {
         self.0.len() - 1
     }
 
-    pub(super) fn add_all(&mut self, nodes: Vec<Node>) -> Vec<Id> {
+    pub(super) fn add_all(&mut self, nodes: Items) -> Vec<Id> {
         nodes.into_iter().map(|node| self.add(node)).collect()
     }
 
     /// The elements of a list; one that is there twice is copied.
-    pub(super) fn take_all(&mut self, ids: &[Id]) -> Vec<Node> {
+    pub(super) fn take_all(&mut self, ids: &[Id]) -> Items {
         let mut last = vec![0; self.0.len()];
         for (at, id) in ids.iter().enumerate() {
             last[*id] = at;

@@ -9,7 +9,7 @@ use super::directive::{self, Directive};
 use super::error::{Error, Problem};
 use super::list;
 use super::schema::{Schema, ShapeId};
-use crate::yaml::{Mapping, Node, Scalar, Style, Text};
+use crate::yaml::{Entries, Mapping, Node, Scalar, Style, Text};
 
 /// What the patch has for a value of the object.
 #[derive(Debug)]
@@ -261,7 +261,7 @@ fn fields(
     let mut patch: BTreeMap<Text, (Scalar, Node)> = entries
         .map(|(key, value)| (key.text.clone(), (key, value)))
         .collect();
-    let mut merged = Vec::with_capacity(target.len() + patch.len());
+    let mut merged = Entries::with_capacity(target.len() + patch.len());
     for (mut key, value) in std::mem::take(&mut target.entries) {
         let (new_key, inner) = match patch.remove(&key.text) {
             Some((new_key, value)) => (Some(new_key), Patch::Value(value)),
