@@ -29,6 +29,18 @@ pub(crate) fn map_portions<'a, T: Sync, R: Send>(
     take_and_map(portions, 1, threads, work)
 }
 
+/// What `work` makes of a few of `items` at a time, in their order, by up to `threads` threads.
+pub(crate) fn map_few<T: Send, R: Send>(
+    mut items: Vec<T>,
+    threads: usize,
+    work: impl Fn(Vec<T>) -> R + Sync,
+) -> Vec<R> {
+    let starts = (0..items.len()).step_by(AT_A_TIME).rev();
+    let mut few: Vec<Vec<T>> = starts.map(|start| items.split_off(start)).collect();
+    few.reverse();
+    take_and_map(few, 1, threads, work)
+}
+
 /// As [`map`]; a thread takes `at_a_time` things at a time.
 fn take_and_map<T: Send, R: Send>(
     items: Vec<T>,
@@ -165,6 +177,9 @@ mod tests {
                         .all(|portion| (1..=3).contains(&portion.len()))
                 );
                 assert_eq!(portions.concat(), items, "{count} by {threads}");
+                let few = map_few(items.clone(), threads, |few| few);
+                assert!(few.iter().all(|few| (1..=AT_A_TIME).contains(&few.len())));
+                assert_eq!(few.concat(), items, "{count} by {threads}");
             }
         }
     }

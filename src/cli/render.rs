@@ -10,7 +10,6 @@ use crate::agent::render_threads;
 use crate::error::Diagnostic;
 use crate::render::{self, DirectoryOptions, Error, Options, RenderedObject};
 use crate::tree::{ReadError, Tree};
-use crate::yaml::SEPARATOR;
 
 /// Print the objects of a directory, as `kustomize build` does
 ///
@@ -123,11 +122,8 @@ pub(super) fn run(args: &RenderArgs, screen: &mut Screen<'_>) -> anyhow::Result<
         };
         screen.note(&format!("warning: {warning}"))?;
     }
-    for (i, document) in rendered.documents.iter().enumerate() {
-        if i > 0 {
-            screen.print(SEPARATOR)?;
-        }
-        screen.print(document)?;
+    for piece in &rendered.pieces {
+        screen.print(piece)?;
     }
     Ok(0)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::config::{FieldConfig, Layered};
 use super::context::Context;
 use super::error::{Error, Reason, Result};
-use super::files::Files;
+use super::files::{self, Files};
 use super::finish::Finish;
 use super::generators::{self, absorb, add_hashes, generate};
 use super::kustomization::{FILE_NAMES, Kind, Kustomization};
@@ -21,6 +21,7 @@ use super::{
     Options, Reorder, Source, Transformer, config_file, each, names, origin, plugins, transform,
 };
 use crate::error::Diagnostic;
+use crate::parallel;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{Node, Text};
 
@@ -274,12 +275,17 @@ impl Build {
                 .within(&layer.file.path)
         };
         let mut files = Files::default();
-        for path in paths {
-            // What is wrong with this entry is only told where nothing before it is.
-            let found = match path.contains("://") {
-                true => Ok(None),
-                false => layer.loader.find(path),
-            };
+        let reach = layer.loader.reach();
+        let find = |path: &String| match path.contains("://") {
+            true => Ok(None),
+            false => reach.find(path),
+        };
+        let looked = { paths.chunks(files::AT_ONCE) }.flat_map(|paths| {
+            let found = parallel::map_ref(paths, self.threads, find);
+            paths.iter().zip(found)
+        });
+        // What is wrong with an entry is only told where nothing before it is.
+        for (path, found) in looked {
             let is_directory = matches!(&found, Ok(Some(f)) if f.kind == EntryKind::Directory);
             let is_layer = is_directory || (found.is_ok() && layer.loader.is_remote(path));
             if is_layer || files.is_full() {

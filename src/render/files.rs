@@ -15,8 +15,8 @@ use super::{manifest, origin};
 use crate::parallel;
 use crate::tree::Found;
 
-/// How many files are understood before their objects are appended.
-const AT_ONCE: usize = 4096;
+/// How many files are looked for, and understood, before their objects are appended.
+pub(super) const AT_ONCE: usize = 4096;
 
 /// Files next to each other in a list of paths, not yet read.
 #[derive(Debug, Default)]

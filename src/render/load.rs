@@ -71,10 +71,17 @@ impl<'a> Loader<'a> {
     /// What `path`, as written in the kustomization, leads to; `None` where nothing is.
     ///
     /// # Errors
-    /// Where it leaves the repository, or the store cannot be read.
+    /// As [`Reach::find`].
     pub fn find(&self, path: &str) -> Result<Option<Found>> {
-        let full = self.join(path)?;
-        self.tree.find(&full).map_err(|e| read_error(e, &full))
+        self.reach().find(path)
+    }
+
+    /// What any thread may look for.
+    pub fn reach(&self) -> Reach<'_> {
+        Reach {
+            tree: self.tree,
+            dir: &self.dir,
+        }
     }
 
     /// The bytes of a file.
@@ -180,9 +187,7 @@ impl<'a> Loader<'a> {
     }
 
     fn join(&self, path: &str) -> Result<String> {
-        self.tree
-            .join(&self.dir, path)
-            .map_err(|e| read_error(e, path))
+        self.reach().join(path)
     }
 
     /// Counts what a text of this kustomization consists of, once it is read.
@@ -217,6 +222,30 @@ impl<'a> Loader<'a> {
     /// Where all files together are too long.
     pub fn spend_bytes(&self, len: usize) -> Result<()> {
         spend(&self.budget.bytes, len, MAX_TOTAL_BYTES, "bytes read")
+    }
+}
+
+/// The files as a kustomization names them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach<'a> {
+    tree: &'a Tree,
+    dir: &'a str,
+}
+
+impl Reach<'_> {
+    /// What `path`, as written in the kustomization, leads to; `None` where nothing is.
+    ///
+    /// # Errors
+    /// Where it leaves the repository, or the store cannot be read.
+    pub fn find(&self, path: &str) -> Result<Option<Found>> {
+        let full = self.join(path)?;
+        self.tree.find(&full).map_err(|e| read_error(e, &full))
+    }
+
+    fn join(&self, path: &str) -> Result<String> {
+        self.tree
+            .join(self.dir, path)
+            .map_err(|e| read_error(e, path))
     }
 }
 

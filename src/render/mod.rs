@@ -90,15 +90,19 @@ use crate::error::Diagnostic;
 use crate::parallel;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{
-    Duplicates, Node, Resolver, View, emit_documents, emit_view, resolve_view, to_string,
+    Duplicates, Node, Resolver, SEPARATOR, View, emit_documents, emit_view, resolve_view, to_string,
 };
 
 use finish::Finish;
 use resource::Resource;
+use resources::List;
 
 pub use directory::{DirectoryOptions, render_directory};
 pub use error::{Error, Reason};
 pub use origin::{FieldPath, Traced, element, trace};
+
+/// How long the text of an object usually is, in bytes.
+const USUAL_BYTES: usize = 1024;
 
 /// Which files a kustomization may read: kustomize's `--load-restrictor`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -147,8 +151,8 @@ pub struct Rendered {
 /// What came out, as text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedText {
-    /// The objects; what stands between them is [`SEPARATOR`](crate::yaml::SEPARATOR).
-    pub documents: Vec<Box<str>>,
+    /// The text in pieces, one behind the other: as many as the objects, or fewer.
+    pub pieces: Vec<Box<str>>,
     /// What works and should be changed, such as deprecated fields.
     pub warnings: Vec<Diagnostic>,
 }
@@ -228,7 +232,9 @@ pub fn render(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Err
 /// # Errors
 /// As [`render`].
 pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result<Rendered, Error> {
-    let (objects, warnings) = build_and(print, tree, dir, options)?;
+    let make = |few: List, finish| few.into_iter().map(|one| print(one, finish)).collect();
+    let (objects, warnings) = build_and(make, tree, dir, options)?;
+    let objects = objects.into_iter().flat_map(Vec::into_iter).collect();
     Ok(Rendered { objects, warnings })
 }
 
@@ -240,29 +246,32 @@ pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result
 pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<RenderedText, Error> {
     if !has_kustomization(tree, dir)? {
         let Rendered { objects, warnings } = render_directory(tree, dir, &options.directory)?;
-        let documents = objects.iter().map(|o| to_string(&o.value).into()).collect();
-        return Ok(RenderedText {
-            documents,
-            warnings,
+        let documents = objects.iter().map(|o| to_string(&o.value));
+        let pieces = (0..).zip(documents).map(|(place, document)| match place {
+            0 => document.into(),
+            _ => [SEPARATOR, &document].concat().into(),
         });
+        let pieces = pieces.collect();
+        return Ok(RenderedText { pieces, warnings });
     }
-    let (documents, warnings) = build_and(print_text, tree, dir, options)?;
-    Ok(RenderedText {
-        documents,
-        warnings,
-    })
+    let (mut pieces, warnings) = build_and(print_text, tree, dir, options)?;
+    if let Some(first) = pieces.first_mut() {
+        *first = first.strip_prefix(SEPARATOR).unwrap_or_default().into();
+    }
+    Ok(RenderedText { pieces, warnings })
 }
 
-/// Builds a kustomization, and makes something of each object that is still to be finished.
+/// Builds a kustomization, and makes something of a few objects at a time, each of which is still to
+/// be finished.
 fn build_and<T: Send>(
-    make: fn(Box<Resource>, Finish) -> Result<T, Error>,
+    make: impl Fn(List, Finish) -> Result<T, Error> + Sync,
     tree: &Tree,
     dir: &str,
     options: &Options,
 ) -> Result<(Vec<T>, Vec<Diagnostic>), Error> {
     let built = build::build(tree, dir, options)?;
-    let made = parallel::map(built.resources, options.threads, |resource| {
-        make(resource, built.finish)
+    let made = parallel::map_few(built.resources, options.threads, |few| {
+        make(few, built.finish)
     });
     Ok((made.into_iter().collect::<Result<_, _>>()?, built.warnings))
 }
@@ -294,12 +303,15 @@ fn value_of(resource: Resource) -> Result<RenderedObject, Error> {
     })
 }
 
-/// The text of an object that is still to be finished.
-fn print_text(mut resource: Box<Resource>, finish: Finish) -> Result<Box<str>, Error> {
-    finish.apply(&mut resource)?;
-    let object = Node::Mapping(resource.object);
-    let mut text = String::new();
-    emit_view(&view(&object, &resource.source)?, &mut text);
+/// The text of objects that are still to be finished, each behind a separator.
+fn print_text(few: List, finish: Finish) -> Result<Box<str>, Error> {
+    let mut text = String::with_capacity(few.len() * USUAL_BYTES);
+    for mut resource in few {
+        finish.apply(&mut resource)?;
+        let object = Node::Mapping(resource.object);
+        text.push_str(SEPARATOR);
+        emit_view(&view(&object, &resource.source)?, &mut text);
+    }
     Ok(text.into_boxed_str())
 }
 

@@ -54,7 +54,7 @@ fn what_comes_out_is_the_same_whoever_made_it() {
     let tree = Tree::from_memory(services(""));
     let text = |threads| {
         let rendered = render_text(&tree, "prod", &by(threads)).expect("it renders");
-        rendered.documents.concat()
+        rendered.pieces.concat()
     };
     let alone = text(0);
     assert!(alone.contains("name: p-s399-s\n") && alone.contains("image: shop/app:2\n"));
