@@ -105,15 +105,16 @@ async fn first_sync(
         .iter()
         .find(|e| e.verb == "create" && e.resource == "applications")
         .context("the Application is not in the audit log")?;
-    let last = all
-        .iter()
-        .filter(|e| is_object(e))
+    let written = { all.iter().filter(|e| is_object(e)) }
         .map(answered)
-        .collect::<anyhow::Result<Vec<_>>>()?
-        .into_iter()
-        .max()
-        .context("no write")?;
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let first = written.iter().min().copied().context("no write")?;
+    let last = written.into_iter().max().context("no write")?;
     let begun = answered(created)?;
+    let prepared = milliseconds(begun, first);
+    progress(&format!(
+        "towline: the first object is written after {prepared:.0} ms"
+    ));
     let requests = world.asked_by_agent(mark)?;
     // What comes after the last object belongs to the roll-out, not to the sync.
     let until = |event: &&AuditEvent| answered(event).is_ok_and(|at| at <= last);
