@@ -18,7 +18,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 
-use support::{NAMESPACE, World, progress, services, target};
+use support::{NAMESPACE, OFTEN, World, progress, services, target};
 
 const OTHERS: usize = 50_000;
 const SETTLE: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ async fn measure(size: usize, others: usize, binary: &str) -> anyhow::Result<Fig
         .await?;
     let head = world.repo.head()?;
     world
-        .wait_for("managed", "the sync", |application| {
+        .wait_for("managed", "the sync", OFTEN, |application| {
             let sync = application.status.clone().unwrap_or_default().sync;
             sync.revision == head && sync.status == "Synced"
         })

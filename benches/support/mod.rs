@@ -37,6 +37,8 @@ const AGENT: &str = "system:serviceaccount:towline-system:towline";
 /// The namespace of the agent.
 pub const NAMESPACE: &str = "towline-system";
 const NAME: &str = "bench";
+/// How often somebody looks whether something has come.
+pub const OFTEN: Duration = Duration::from_millis(20);
 /// The longest wait for anything: 10,001 objects with their pods take minutes on a small machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -196,7 +198,7 @@ impl World {
     pub async fn settled_as(&self, name: &str) -> anyhow::Result<()> {
         let head = self.repo.head()?;
         let what = format!("the Application {name} to be Synced and Healthy");
-        self.wait_for(name, &what, |application| {
+        self.wait_for(name, &what, OFTEN, |application| {
             let status = application.status.clone().unwrap_or_default();
             status.sync.revision == head
                 && status.sync.status == "Synced"
@@ -230,14 +232,15 @@ impl World {
 
     /// Waits for the Application to be so.
     pub async fn wait(&self, what: &str, is: impl Fn(&Application) -> bool) -> anyhow::Result<()> {
-        self.wait_for(NAME, what, is).await
+        self.wait_for(NAME, what, OFTEN, is).await
     }
 
-    /// Waits for this Application to be so.
+    /// Waits for this Application to be so, with a look every so often.
     pub async fn wait_for(
         &self,
         name: &str,
         what: &str,
+        every: Duration,
         is: impl Fn(&Application) -> bool,
     ) -> anyhow::Result<()> {
         let until = tokio::time::Instant::now() + PATIENCE;
@@ -248,7 +251,7 @@ impl World {
             }
             let ended = self.agent.as_ref().is_some_and(|a| a.task.is_finished());
             ensure!(!ended, "the agent ended");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(every).await;
         }
         let status = self
             .applications

@@ -162,11 +162,19 @@ fn conclude(
         &accumulated.config.get().var_references,
         &build.context.meter,
     )?;
-    resources.retain(|resource| {
-        let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
-        local.is_none_or(|value| value == "false")
-    });
-    sort(resources, layer, options)
+    match order(layer, options)? {
+        Order::Legacy(ranks) => resources.sort(&ranks, is_for_the_cluster),
+        Order::Fifo => {
+            resources.retain(is_for_the_cluster);
+            Ok(())
+        }
+    }
+}
+
+/// Whether an object is more than input of other tools.
+fn is_for_the_cluster(resource: &Resource) -> bool {
+    let local = resource.metadata_entry("annotations", "config.kubernetes.io/local-config");
+    local.is_none_or(|value| value == "false")
 }
 
 /// The kustomization file of a directory.
@@ -207,19 +215,13 @@ fn find(loader: &Loader<'_>) -> Result<Kustomization> {
     }
 }
 
-fn sort(resources: &mut Resources, layer: &Layer<'_>, options: &Options) -> Result<()> {
-    let order = match (&layer.file.sort_options, options.reorder) {
-        (Some(order), _) => order
-            .order()
-            .map_err(|e| layer.place(e, "sortOptions", None))?,
-        (None, Reorder::Legacy) => Order::Legacy(Ranks::default()),
-        (None, Reorder::None) => Order::Fifo,
-    };
-    if let Order::Legacy(ranks) = order {
-        resources.sort(&ranks);
-        resources.check_unique()?;
+/// How the kustomization that is built wants its objects ordered.
+fn order(layer: &Layer<'_>, options: &Options) -> Result<Order> {
+    match (&layer.file.sort_options, options.reorder) {
+        (Some(order), _) => { order.order() }.map_err(|e| layer.place(e, "sortOptions", None)),
+        (None, Reorder::Legacy) => Ok(Order::Legacy(Ranks::default())),
+        (None, Reorder::None) => Ok(Order::Fifo),
     }
-    Ok(())
 }
 
 impl Build {

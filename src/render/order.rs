@@ -8,6 +8,7 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use super::identity::KindRef;
+use super::scope::is_cluster_scoped;
 use crate::object::Gvk;
 use crate::parallel;
 
@@ -92,13 +93,14 @@ impl Ranks {
     }
 
     /// The places of `items` in their order; those that compare alike stay as they are. Of each, its
-    /// kind, its written namespace and its name count. Up to `threads` threads look at them.
+    /// kind, its written namespace and its name count; one that has none of them is left out. Up to
+    /// `threads` threads look at them.
     pub fn order<'a, T: Sync>(
         &self,
         items: &'a [T],
         threads: usize,
-        parts: impl Fn(&'a T) -> (KindRef<'a>, &'a str, &'a str) + Sync,
-    ) -> Vec<usize> {
+        parts: impl Fn(&'a T) -> Option<Parts<'a>> + Sync,
+    ) -> Ordered {
         let portions =
             parallel::map_portions(items, PORTION, threads, |few| Portion::of(few, &parts));
         // Objects of one kind are usually in order already, but between those of others.
@@ -112,7 +114,10 @@ impl Ranks {
                 })
             });
             let places: Vec<usize> = places.collect();
-            for (place, (kind, namespace, name)) in (start..).zip(portion.items) {
+            for (place, item) in (start..).zip(portion.items) {
+                let Some((kind, namespace, name)) = item else {
+                    continue;
+                };
                 kinds[places[kind]].items.push(Item {
                     place,
                     namespace,
@@ -125,17 +130,22 @@ impl Ranks {
             .map(|kind| (self.rank(kind.kind), kind))
             .collect();
         ranked.sort_by(|(a, _), (b, _)| a.compare(b));
-        let mut order = Vec::with_capacity(items.len());
+        let mut places = Vec::with_capacity(items.len());
+        let mut differ = true;
         for alike in ranked.chunk_by_mut(|(a, _), (b, _)| a.compare(b).is_eq()) {
             match alike {
                 [(_, kind)] => {
                     kind.items.sort_by(Item::compare);
-                    order.extend(kind.items.iter().map(|item| item.place));
+                    differ &= kind.differ();
+                    places.extend(kind.items.iter().map(|item| item.place));
                 }
-                several => order.extend(merged(several)),
+                several => {
+                    differ = false;
+                    places.extend(merged(several));
+                }
             }
         }
-        order
+        Ordered { places, differ }
     }
 
     fn rank(&self, kind: KindRef<'_>) -> Rank {
@@ -148,6 +158,18 @@ impl Ranks {
     }
 }
 
+/// Kind, written namespace and name of an object.
+pub(super) type Parts<'a> = (KindRef<'a>, &'a str, &'a str);
+
+/// An order of objects.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ordered {
+    /// The place of each before.
+    pub places: Vec<usize>,
+    /// Whether no two of them are the same for sure; where not, somebody has to look.
+    pub differ: bool,
+}
+
 /// How many objects a thread looks at in one go.
 const PORTION: usize = 512;
 
@@ -155,20 +177,20 @@ const PORTION: usize = 512;
 struct Portion<'a> {
     kinds: Vec<KindRef<'a>>,
     /// The place of the kind of each, its namespace and its name.
-    items: Vec<(usize, &'a str, &'a str)>,
+    items: Vec<Option<(usize, &'a str, &'a str)>>,
 }
 
 impl<'a> Portion<'a> {
-    fn of<T>(items: &'a [T], parts: impl Fn(&'a T) -> (KindRef<'a>, &'a str, &'a str)) -> Self {
+    fn of<T>(items: &'a [T], parts: impl Fn(&'a T) -> Option<Parts<'a>>) -> Self {
         let mut kinds: Vec<KindRef<'a>> = Vec::new();
         let items = items.iter().map(|item| {
-            let (kind, namespace, name) = parts(item);
+            let (kind, namespace, name) = parts(item)?;
             let known = kinds.iter().position(|known| *known == kind);
             let place = known.unwrap_or_else(|| {
                 kinds.push(kind);
                 kinds.len() - 1
             });
-            (place, namespace, name)
+            Some((place, namespace, name))
         });
         let items = items.collect();
         Self { kinds, items }
@@ -185,6 +207,20 @@ impl<'a> Kind<'a> {
     fn new(kind: KindRef<'a>) -> Self {
         let items = Vec::new();
         Self { kind, items }
+    }
+
+    /// Whether no two objects, which are in their order, are the same for sure. Two that are, with the
+    /// same namespace, are next to each other; `None` and `default`, or any two of a kind without
+    /// namespaces, need not be.
+    fn differ(&self) -> bool {
+        let mut spaces = self.items.iter().map(|item| item.namespace);
+        let first = spaces.next().unwrap_or_default();
+        let is_clear = match is_cluster_scoped(self.kind) {
+            true => spaces.all(|namespace| namespace == first),
+            false => spaces.all(|namespace| namespace.is_empty() == first.is_empty()),
+        };
+        let same = |a: &Item<'_>, b: &Item<'_>| a.namespace == b.namespace && a.name == b.name;
+        is_clear && !self.items.windows(2).any(|two| same(&two[0], &two[1]))
     }
 }
 
@@ -268,9 +304,10 @@ mod tests {
 
     /// The places of objects without namespace, given as apiVersion, kind and name.
     fn order(objects: &[[&str; 3]]) -> Vec<usize> {
-        Ranks::default().order(objects, 2, |[api_version, kind, name]| {
-            (KindRef::new(api_version, kind), "", name)
-        })
+        let order = Ranks::default().order(objects, 2, |[api_version, kind, name]| {
+            Some((KindRef::new(api_version, kind), "", name))
+        });
+        order.places
     }
 
     #[test]
@@ -302,9 +339,25 @@ mod tests {
     fn namespace_and_name_are_compared_as_one_text() {
         let objects = [("a", "x"), ("a-b", "x"), ("", "x"), ("a", "")];
         let order = Ranks::default().order(&objects, 1, |(namespace, name)| {
-            (KindRef::new("v1", "Pod"), *namespace, *name)
+            Some((KindRef::new("v1", "Pod"), *namespace, *name))
         });
-        assert_eq!(order, [1, 0, 3, 2]);
+        assert_eq!(order.places, [1, 0, 3, 2]);
+    }
+
+    #[test]
+    fn objects_that_may_be_the_same_are_told() {
+        let differ = |kind: &str, objects: &[(&str, &str)]| {
+            let order = Ranks::default().order(objects, 1, |(namespace, name)| {
+                (*name != "left-out").then(|| (KindRef::new("v1", kind), *namespace, *name))
+            });
+            order.differ
+        };
+        assert!(differ("Pod", &[("a", "x"), ("b", "x"), ("a", "y")]));
+        assert!(!differ("Pod", &[("a", "x"), ("b", "x"), ("a", "x")]));
+        assert!(differ("Pod", &[("a", "left-out"), ("a", "left-out")]));
+        assert!(!differ("Pod", &[("", "x"), ("a", "x"), ("default", "x")]));
+        assert!(differ("Namespace", &[("", "x"), ("", "y")]));
+        assert!(!differ("Namespace", &[("", "x"), ("a", "y"), ("b", "x")]));
     }
 
     #[test]
@@ -337,9 +390,9 @@ mod tests {
             .collect();
         for threads in [0, 1, 3] {
             let order = Ranks::default().order(&objects, threads, |(kind, name)| {
-                (KindRef::new("v1", kind), "", *name)
+                Some((KindRef::new("v1", kind), "", *name))
             });
-            let sorted: Vec<_> = order.iter().map(|place| objects[*place]).collect();
+            let sorted: Vec<_> = order.places.iter().map(|place| objects[*place]).collect();
             let mut expected = objects.clone();
             expected.sort_unstable();
             assert_eq!(sorted, expected, "{threads} threads");

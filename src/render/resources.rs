@@ -225,17 +225,24 @@ impl Resources {
         self.forget();
     }
 
-    /// Puts them into the order of `ranks`.
-    pub fn sort(&mut self, ranks: &Ranks) {
+    /// Puts those for which `keep` holds into the order of `ranks`; the others go.
+    ///
+    /// # Errors
+    /// Where two of them have one identity.
+    pub fn sort(&mut self, ranks: &Ranks, keep: impl Fn(&Resource) -> bool + Sync) -> Result<()> {
         let order = ranks.order(&self.list, self.threads, |one| {
-            (one.kind_ref(), one.namespace(), one.name())
+            keep(one).then(|| (one.kind_ref(), one.namespace(), one.name()))
         });
         let list = std::mem::take(&mut self.list).into_iter();
         let mut list: Vec<_> = list.map(Some).collect();
-        self.list = { order.into_iter() }
+        self.list = { order.places.into_iter() }
             .filter_map(|place| list[place].take())
             .collect();
         self.forget();
+        match order.differ {
+            true => Ok(()),
+            false => self.check_unique(),
+        }
     }
 
     /// The first two objects that have one identity, if there are such.
