@@ -15,10 +15,6 @@ use crate::yaml::Text;
 const PORTION: usize = 256;
 
 /// Objects in order. Lists of them grow, are sorted and are handed on: only their addresses move.
-#[expect(
-    clippy::vec_box,
-    reason = "a list of 100,000 objects that grows is copied again and again"
-)]
 pub(super) type List = Vec<Box<Resource>>;
 
 /// The accumulated objects. Indexes are made when they are first asked for, and thrown away when

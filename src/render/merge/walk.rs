@@ -327,12 +327,7 @@ fn with_style_of(old: &Scalar, mut new: Scalar) -> Scalar {
     match (new.tag(), old.style == Style::Plain) {
         (None, true) if new.style != Style::Plain => new.set_tag(Some("!!str")),
         // In quotes these say no more than the text does.
-        (Some(tag), false)
-            if matches!(
-                tag,
-                "!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp"
-            ) =>
-        {
+        (Some("!!int" | "!!float" | "!!bool" | "!!null" | "!!timestamp"), false) => {
             new.set_tag(None);
         }
         _ => {}

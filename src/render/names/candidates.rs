@@ -1,6 +1,6 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 use super::super::error::{Error, Result};
@@ -123,7 +123,7 @@ pub(super) struct Candidates {
     list: Vec<Candidate>,
     by_name: Index,
     /// Names that more than a few have.
-    crowded: HashSet<Text>,
+    crowded: BTreeSet<Text>,
     /// By name and present namespace, and by name and first namespace: for names that many have,
     /// such as those of one application in many namespaces.
     by_namespace: OnceLock<[ByNamespace; 2]>,
