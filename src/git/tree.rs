@@ -104,14 +104,29 @@ impl CommitFiles {
         if let Some(known) = state.directories.get(path) {
             return Ok(Some(Arc::clone(known)));
         }
-        let id = if path.is_empty() {
-            self.root
-        } else {
-            match self.entry(state, path)? {
-                Some((EntryKind::Directory, id)) => id,
-                _ => return Ok(None),
-            }
-        };
+        let mut directory = self.open(state, "", self.root)?;
+        // From above, and not by recursion: who wrote the path may have written a very long one.
+        let ends = path.match_indices('/').map(|(end, _)| end);
+        for end in ends.chain([path.len()]).filter(|end| *end > 0) {
+            let (_, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
+            let Some((EntryKind::Directory, id)) = directory.get(name.as_bytes()).copied() else {
+                return Ok(None);
+            };
+            directory = self.open(state, &path[..end], id)?;
+        }
+        Ok(Some(directory))
+    }
+
+    /// The entries of the directory `path`, whose object is `id`.
+    fn open(
+        &self,
+        state: &mut State,
+        path: &str,
+        id: ObjectId,
+    ) -> Result<Arc<Directory>, ReadError> {
+        if let Some(known) = state.directories.get(path) {
+            return Ok(Arc::clone(known));
+        }
         let directory = match self.fresh.get(&id) {
             Some(bytes) => self.entries(path, bytes)?,
             None => {
@@ -125,10 +140,9 @@ impl CommitFiles {
             }
         };
         let directory = Arc::new(directory);
-        state
-            .directories
-            .insert(path.to_owned(), Arc::clone(&directory));
-        Ok(Some(directory))
+        let known = Arc::clone(&directory);
+        state.directories.insert(path.to_owned(), known);
+        Ok(directory)
     }
 
     /// What `path` is, and its object, or none if nothing is there.

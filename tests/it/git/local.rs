@@ -93,3 +93,27 @@ fn the_first_digits_of_a_commit_are_enough_here() {
     }
     assert!(expand(std::path::Path::new("/nowhere"), &first[..12]).is_err());
 }
+
+#[test]
+fn a_path_of_many_directories_is_followed_as_far_as_it_leads() {
+    let bench = Bench::new();
+    let repo = bench.repo();
+    let deep = vec!["d"; 40].join("/");
+    repo.write(&format!("{deep}/there.yaml"), "a: 1\n")
+        .expect("a file");
+    repo.commit("deep").expect("a commit");
+    let repository = bench.open(&repo.file_url(), &Credential::none());
+    let (revision, _) = sync(&repository, "main").expect("a poll");
+    let tree = repository.tree(&revision.commit).expect("a tree");
+    let there = tree.read(&format!("{deep}/there.yaml")).expect("a file");
+    assert_eq!(&*there, b"a: 1\n");
+    // As long as a kustomization can write it, on the small stack of a thread.
+    for start in ["nowhere/", "d/", "app/config.yaml/"] {
+        let long = format!("{start}{}x", "d/".repeat(100_000));
+        let tree = tree.clone();
+        let look = move || tree.kind(&long);
+        let stack = std::thread::Builder::new().stack_size(256 * 1024);
+        let found = stack.spawn(look).expect("a thread").join();
+        assert_eq!(found.expect("no overflow").expect("a look"), None);
+    }
+}
