@@ -60,13 +60,15 @@ impl Index {
         }
     }
 
-    /// The places under each hash that has more than so many, in no order of hashes.
-    pub fn many(&self, few: usize) -> impl Iterator<Item = Places<'_>> {
-        let more = self.more.iter().filter(move |(_, more)| more.len() >= few);
-        more.map(|(hash, more)| Places {
-            first: self.first.get(hash).copied(),
-            more: more.iter(),
-        })
+    /// The hashes that have more than so many places, each with its first place, in no order.
+    pub fn many(&self, few: usize) -> impl Iterator<Item = (u64, usize)> {
+        let many = self.more.iter().filter(move |(_, more)| more.len() >= few);
+        many.filter_map(|(hash, _)| Some((*hash, *self.first.get(hash)? as usize)))
+    }
+
+    /// The hash of a key.
+    pub fn hash_of(&self, key: impl Hash) -> u64 {
+        self.state.hash_one(key)
     }
 
     /// The places of objects that may have `key`, in rising order: others may be among them.
@@ -164,9 +166,8 @@ mod tests {
         assert_eq!(find("a"), [0, 2, 3]);
         assert_eq!(find("b"), [1]);
         assert_eq!(find("d"), [0; 0]);
-        let many = |few| index.many(few).map(Iterator::collect::<Vec<_>>);
-        assert!(many(2).eq([[0, 2, 3]]));
-        assert!(many(3).eq([[0; 0]; 0]));
+        assert!(index.many(2).eq([(index.hash_of("a"), 0)]));
+        assert_eq!(index.many(3).next(), None);
     }
 
     #[test]

@@ -219,8 +219,9 @@ impl<'a> Kind<'a> {
             true => spaces.all(|namespace| namespace == first),
             false => spaces.all(|namespace| namespace.is_empty() == first.is_empty()),
         };
-        let same = |a: &Item<'_>, b: &Item<'_>| a.namespace == b.namespace && a.name == b.name;
-        is_clear && !self.items.windows(2).any(|two| same(&two[0], &two[1]))
+        // Also two that are only printed alike, as another may stand between two that are the same.
+        let alike = |two: &[Item<'_>]| two[0].compare(&two[1]).is_eq();
+        is_clear && !self.items.windows(2).any(alike)
     }
 }
 
@@ -239,8 +240,13 @@ impl Item<'_> {
         if here == there {
             return name.cmp(other);
         }
-        let bytes = |namespace: &str, name: &str| format!("{namespace}|{name}");
-        bytes(here, name).cmp(&bytes(there, other))
+        let most = here.len().min(there.len());
+        let heads = here.as_bytes()[..most].cmp(&there.as_bytes()[..most]);
+        heads.then_with(|| {
+            let behind =
+                |namespace: &'_ str, name: &'_ str| [&namespace[most..], "|", name].concat();
+            behind(here, name).cmp(&behind(there, other))
+        })
     }
 }
 
@@ -356,6 +362,7 @@ mod tests {
         assert!(!differ("Pod", &[("a", "x"), ("b", "x"), ("a", "x")]));
         assert!(differ("Pod", &[("a", "left-out"), ("a", "left-out")]));
         assert!(!differ("Pod", &[("", "x"), ("a", "x"), ("default", "x")]));
+        assert!(!differ("Pod", &[("a", "b|c"), ("a|b", "c"), ("a", "b|c")]));
         assert!(differ("Namespace", &[("", "x"), ("", "y")]));
         assert!(!differ("Namespace", &[("", "x"), ("a", "y"), ("b", "x")]));
     }

@@ -7,7 +7,7 @@ use super::super::error::{Error, Result};
 use super::super::fields::{is_string, text};
 use super::super::identity::KindRef;
 use super::super::index::Index;
-use super::super::resource::Resource;
+use super::super::resource::{Resource, Trail};
 use super::super::resources::Resources;
 use super::super::scope::{NOT_A_NAMESPACE, is_cluster_scoped};
 use crate::object::Gvk;
@@ -39,32 +39,58 @@ struct Way {
     suffixes: Vec<Text>,
 }
 
-impl Way {
-    fn of(resource: &Resource) -> Self {
-        let now = resource.kind_ref();
-        let past = resource.trail.past.iter();
+/// What of an object tells its way, looked up once.
+struct Seen<'a> {
+    kind: KindRef<'a>,
+    namespace: &'a str,
+    effective_namespace: &'a str,
+    first_namespace: &'a str,
+    trail: &'a Trail,
+}
+
+impl<'a> Seen<'a> {
+    fn of(resource: &'a Resource) -> Self {
         Self {
-            kind: now.kind.into(),
-            namespace: resource.namespace().into(),
-            effective_namespace: resource.effective_namespace().into(),
-            first_namespace: resource.original_namespace().into(),
-            past_kinds: past.map(|past| past.kind_ref(now).to_gvk()).collect(),
-            prefixes: resource.trail.prefixes.clone(),
-            suffixes: resource.trail.suffixes.clone(),
+            kind: resource.kind_ref(),
+            namespace: resource.namespace(),
+            effective_namespace: resource.effective_namespace(),
+            first_namespace: resource.original_namespace(),
+            trail: &resource.trail,
+        }
+    }
+
+    fn past_kinds(&self) -> impl Iterator<Item = KindRef<'a>> {
+        let now = self.kind;
+        self.trail.past.iter().map(move |past| past.kind_ref(now))
+    }
+}
+
+impl Way {
+    fn of(seen: &Seen<'_>) -> Self {
+        Self {
+            kind: seen.kind.kind.into(),
+            namespace: seen.namespace.into(),
+            effective_namespace: seen.effective_namespace.into(),
+            first_namespace: seen.first_namespace.into(),
+            past_kinds: seen.past_kinds().map(KindRef::to_gvk).collect(),
+            prefixes: seen.trail.prefixes.clone(),
+            suffixes: seen.trail.suffixes.clone(),
         }
     }
 
     /// Whether it is that of an object.
-    fn is_of(&self, resource: &Resource) -> bool {
-        let (now, trail) = (resource.kind_ref(), &resource.trail);
-        let past = trail.past.iter().map(|past| past.kind_ref(now));
-        self.kind == now.kind
-            && self.namespace == resource.namespace()
-            && self.effective_namespace == resource.effective_namespace()
-            && self.first_namespace == resource.original_namespace()
-            && self.prefixes == trail.prefixes
-            && self.suffixes == trail.suffixes
-            && self.past_kinds.iter().map(KindRef::from).eq(past)
+    fn is_of(&self, seen: &Seen<'_>) -> bool {
+        self.kind == seen.kind.kind
+            && self.namespace == seen.namespace
+            && self.effective_namespace == seen.effective_namespace
+            && self.first_namespace == seen.first_namespace
+            && self.prefixes == seen.trail.prefixes
+            && self.suffixes == seen.trail.suffixes
+            && self
+                .past_kinds
+                .iter()
+                .map(KindRef::from)
+                .eq(seen.past_kinds())
     }
 }
 
@@ -146,9 +172,10 @@ impl Portion {
     ) -> Self {
         let mut all = Self::default();
         for resource in resources {
-            let known = all.ways.iter().find(|way| way.is_of(resource)).cloned();
+            let seen = Seen::of(resource);
+            let known = all.ways.iter().find(|way| way.is_of(&seen)).cloned();
             let way = known.unwrap_or_else(|| {
-                let way = Arc::new(Way::of(resource));
+                let way = Arc::new(Way::of(&seen));
                 all.ways.push(Arc::clone(&way));
                 way
             });
@@ -174,9 +201,10 @@ impl Candidates {
             all.list.extend(portion.candidates);
         }
         all.by_name = Index::of(&all.list, resources.threads(), Candidate::former_names);
-        for places in all.by_name.many(FEW) {
-            let names = { places }.flat_map(|place| all.list[place].former_names());
-            all.crowded.extend(names.map(Text::from));
+        for (hash, first) in all.by_name.many(FEW) {
+            let mut names = all.list[first].former_names();
+            let crowded = names.find(|name| all.by_name.hash_of(*name) == hash);
+            all.crowded.extend(crowded.map(Text::from));
         }
         all
     }
