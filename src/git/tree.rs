@@ -11,7 +11,7 @@ use gix_object::tree::EntryKind as Mode;
 use super::limits;
 use super::objects::{Failure, Objects, Reader};
 use super::text::shown;
-use crate::tree::{EntryKind, Files, ReadError};
+use crate::tree::{EntryKind, Files, ReadError, above};
 
 /// How many readers wait for the next file. Each remembers what it has unpacked.
 const READERS: usize = 4;
@@ -106,13 +106,12 @@ impl CommitFiles {
         }
         let mut directory = self.open(state, "", self.root)?;
         // From above, and not by recursion: who wrote the path may have written a very long one.
-        let ends = path.match_indices('/').map(|(end, _)| end);
-        for end in ends.chain([path.len()]).filter(|end| *end > 0) {
-            let (_, name) = path[..end].rsplit_once('/').unwrap_or(("", &path[..end]));
+        for part in above(path).chain([path]).filter(|part| !part.is_empty()) {
+            let name = part.rsplit_once('/').map_or(part, |(_, name)| name);
             let Some((EntryKind::Directory, id)) = directory.get(name.as_bytes()).copied() else {
                 return Ok(None);
             };
-            directory = self.open(state, &path[..end], id)?;
+            directory = self.open(state, part, id)?;
         }
         Ok(Some(directory))
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::tree::above;
+
 /// The files that an Application reads as one commit has them: those that are not there are left
 /// out.
 pub type Files<F> = BTreeMap<String, F>;
@@ -48,10 +50,7 @@ pub fn edits<F: Clone + PartialEq>(
         .filter(|(_, file)| file.is_some())
         .map(|(p, _)| p)
     {
-        let above = path
-            .match_indices('/')
-            .filter_map(|(end, _)| path.get(..end));
-        for place in above {
+        for place in above(path) {
             if head.contains_key(place) && edits.get(place) != Some(&None) {
                 return Err(Conflict::Changed(place.to_owned()));
             }
@@ -65,10 +64,7 @@ pub fn edits<F: Clone + PartialEq>(
 pub fn paths<'a>(read: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut all = std::collections::BTreeSet::new();
     for path in read.into_iter().filter(|path| !path.is_empty()) {
-        all.extend(
-            path.match_indices('/')
-                .filter_map(|(end, _)| path.get(..end)),
-        );
+        all.extend(above(path));
         all.insert(path);
     }
     all.into_iter().map(str::to_owned).collect()

@@ -51,8 +51,7 @@ impl DiskFiles {
         if dir.is_empty() || known(dir) {
             return Ok(true);
         }
-        let ends = dir.match_indices('/').map(|(i, _)| i).chain([dir.len()]);
-        for part in ends.map(|end| &dir[..end]) {
+        for part in path::above(dir).chain([dir]) {
             if !known(part) {
                 if !self.entry(part)?.is_some_and(|entry| entry.is_dir()) {
                     return Ok(false);

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 pub use disk::DiskFiles;
 pub use error::ReadError;
 pub use memory::MemoryFiles;
+pub(crate) use path::above;
 pub use recording::{Closure, Recording};
 
 /// How large a file may be that is read through a [`Tree`], in bytes, unless
@@ -256,10 +257,10 @@ impl Tree {
     /// The length of the first part of `path`, which is not there itself, that is a symbolic
     /// link.
     fn first_link(&self, path: &str) -> Result<Option<usize>, ReadError> {
-        for (slash, _) in path.match_indices('/') {
-            match self.files.kind(&path[..slash])? {
+        for part in path::above(path) {
+            match self.files.kind(part)? {
                 Some(EntryKind::Directory) => {}
-                Some(EntryKind::Symlink) => return Ok(Some(slash)),
+                Some(EntryKind::Symlink) => return Ok(Some(part.len())),
                 _ => break,
             }
         }

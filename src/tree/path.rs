@@ -28,6 +28,11 @@ pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(dir, _)| dir)
 }
 
+/// The directories above a path, but for the root, the outermost first.
+pub(crate) fn above(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(end, _)| &path[..end])
+}
+
 /// A written path for a message: one line of bounded length.
 pub(super) fn printable(path: &str) -> String {
     path.chars()
