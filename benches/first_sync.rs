@@ -1,7 +1,7 @@
 //! The first sync of 1,001 objects (five for each of 200 services, Deployments with pods among
 //! them), from the accepted Application until the API server has answered the last write. Beside
-//! it, in the same run, a bare loop that applies the very same bodies in the same order at its best
-//! concurrency. `-- 10001` takes ten times as many: it has to be linear.
+//! it, in the same run, a bare loop that applies the same objects barrier by barrier at its best
+//! concurrency, as an admin and without the labels and annotations of towline. `-- 10001` takes ten times as many: it has to be linear.
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 
 mod support;
@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures::StreamExt as _;
-use towline::api::Application;
 use towline::cluster::{Cluster as _, Identity, KubeCluster, Lookup, Target};
 use towline::desired::Barrier;
 use towline::object::Object;
@@ -23,8 +22,6 @@ use support::{Times, World, answered, milliseconds, progress, services, target};
 
 /// Rounds of each; both get the same number of objects in the cluster beside them.
 const ROUNDS: usize = 2;
-/// How often somebody looks whether a sync is done: it is measured by the audit log.
-const SELDOM: Duration = Duration::from_millis(250);
 /// Requests in flight of the bare loop; the best of them counts.
 const CONCURRENCY: [usize; 3] = [16, 32, 64];
 
@@ -101,14 +98,7 @@ async fn first_sync(
         event.verb == "patch" && event.namespace == namespace && event.code < 300
     };
     // Who waits must not take part: the audit log of a sync is long, and is read when it is over.
-    let head = world.repo.head()?;
-    let is_synced = |application: &Application| {
-        let sync = application.status.clone().unwrap_or_default().sync;
-        sync.revision == head && sync.status == "Synced"
-    };
-    world
-        .wait_for(namespace, "the sync", SELDOM, is_synced)
-        .await?;
+    world.synced_as(namespace).await?;
     let all = towline_testcluster::wait_until(
         "every object in the audit log",
         Duration::from_secs(30),

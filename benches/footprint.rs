@@ -18,7 +18,7 @@ use kube::Api;
 use kube::api::PostParams;
 use serde_json::json;
 
-use support::{NAMESPACE, OFTEN, World, progress, services, target};
+use support::{NAMESPACE, World, progress, services, target};
 
 const OTHERS: usize = 50_000;
 const SETTLE: Duration = Duration::from_secs(60);
@@ -81,13 +81,7 @@ async fn measure(size: usize, others: usize, binary: &str) -> anyhow::Result<Fig
     world
         .create("managed", "overlays/managed", "managed", "30s")
         .await?;
-    let head = world.repo.head()?;
-    world
-        .wait_for("managed", "the sync", OFTEN, |application| {
-            let sync = application.status.clone().unwrap_or_default().sync;
-            sync.revision == head && sync.status == "Synced"
-        })
-        .await?;
+    world.synced_as("managed").await?;
     progress(&format!("{size} objects are Synced"));
     tokio::time::sleep(SETTLE).await;
     let anonymous = agent.status("RssAnon")?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use towline::object::keys;
 use towline_testcluster::GitRepo;
 
-use support::{OFTEN, Times, World, answered, config_map, milliseconds, target};
+use support::{Times, World, answered, config_map, milliseconds, target};
 
 const APPLICATIONS: usize = 500;
 const STUCK: usize = 20;
@@ -70,7 +70,7 @@ async fn main() -> anyhow::Result<()> {
             status.health.status == "Progressing" || status.health.status == "Degraded"
         };
         world
-            .wait_for(&name(number), "an Application to be stuck", OFTEN, waiting)
+            .wait_for(&name(number), "an Application to be stuck", waiting)
             .await?;
     }
     let mut beside = Times::default();

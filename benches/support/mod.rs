@@ -38,7 +38,9 @@ const AGENT: &str = "system:serviceaccount:towline-system:towline";
 pub const NAMESPACE: &str = "towline-system";
 const NAME: &str = "bench";
 /// How often somebody looks whether something has come.
-pub const OFTEN: Duration = Duration::from_millis(20);
+const OFTEN: Duration = Duration::from_millis(20);
+/// The same where the audit log tells how long it took, and who waits must take no part in it.
+const SELDOM: Duration = Duration::from_millis(250);
 /// The longest wait for anything: 10,001 objects with their pods take minutes on a small machine.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -198,7 +200,7 @@ impl World {
     pub async fn settled_as(&self, name: &str) -> anyhow::Result<()> {
         let head = self.repo.head()?;
         let what = format!("the Application {name} to be Synced and Healthy");
-        self.wait_for(name, &what, OFTEN, |application| {
+        self.wait_for(name, &what, |application| {
             let status = application.status.clone().unwrap_or_default();
             status.sync.revision == head
                 && status.sync.status == "Synced"
@@ -232,11 +234,31 @@ impl World {
 
     /// Waits for the Application to be so.
     pub async fn wait(&self, what: &str, is: impl Fn(&Application) -> bool) -> anyhow::Result<()> {
-        self.wait_for(NAME, what, OFTEN, is).await
+        self.wait_for(NAME, what, is).await
     }
 
-    /// Waits for this Application to be so, with a look every so often.
+    /// Waits for this Application to be so.
     pub async fn wait_for(
+        &self,
+        name: &str,
+        what: &str,
+        is: impl Fn(&Application) -> bool,
+    ) -> anyhow::Result<()> {
+        self.look_for(name, what, OFTEN, is).await
+    }
+
+    /// Waits until this Application is Synced at the newest commit, and leaves the API server alone
+    /// meanwhile as far as it can.
+    pub async fn synced_as(&self, name: &str) -> anyhow::Result<()> {
+        let head = self.repo.head()?;
+        let is_synced = |application: &Application| {
+            let sync = application.status.clone().unwrap_or_default().sync;
+            sync.revision == head && sync.status == "Synced"
+        };
+        self.look_for(name, "the sync", SELDOM, is_synced).await
+    }
+
+    async fn look_for(
         &self,
         name: &str,
         what: &str,
