@@ -6,6 +6,9 @@ use std::thread;
 
 /// How many things a thread takes at a time: few, so that all end together.
 const AT_A_TIME: usize = 16;
+/// The same of things that take hardly any time each. So many objects are in a thread's cache
+/// together.
+pub(crate) const PORTION: usize = 256;
 
 /// What `work` makes of each of `items`, in their order, by up to `threads` threads: this one, and
 /// others that have ended when it returns.
@@ -18,15 +21,19 @@ pub(crate) fn map<T: Send, R: Send>(
 }
 
 /// What `work` makes of each portion of `items`, of up to `portion` things, in their order, by up to
-/// `threads` threads.
+/// `threads` threads. It is told the place of the first.
 pub(crate) fn map_portions<'a, T: Sync, R: Send>(
     items: &'a [T],
     portion: usize,
     threads: usize,
-    work: impl Fn(&'a [T]) -> R + Sync,
+    work: impl Fn(usize, &'a [T]) -> R + Sync,
 ) -> Vec<R> {
-    let portions = items.chunks(portion.max(1)).collect();
-    take_and_map(portions, 1, threads, work)
+    let portion = portion.max(1);
+    let starts = (0..).step_by(portion);
+    let portions = starts.zip(items.chunks(portion)).collect();
+    take_and_map(portions, 1, threads, |(start, few): (usize, &'a [T])| {
+        work(start, few)
+    })
 }
 
 /// What `work` makes of a few of `items` at a time, in their order, by up to `threads` threads.
@@ -93,12 +100,9 @@ pub(crate) fn flat_map_ref<'a, T: Sync, R: Send, I: IntoIterator<Item = R>>(
     threads: usize,
     work: impl Fn(usize, &'a T) -> I + Sync,
 ) -> Vec<R> {
-    let portions = items.chunks(AT_A_TIME).enumerate().collect();
-    let made = map(portions, threads, |(at, portion): (usize, &'a [T])| {
-        let places = at * AT_A_TIME..;
-        let made = places
-            .zip(portion)
-            .flat_map(|(place, item)| work(place, item));
+    let made = map_portions(items, PORTION, threads, |start, portion| {
+        let placed = (start..).zip(portion);
+        let made = placed.flat_map(|(place, item)| work(place, item));
         made.collect::<Vec<R>>()
     });
     made.into_iter().flatten().collect()
@@ -170,7 +174,10 @@ mod tests {
                 let made = map((0..count).collect(), threads, |i: usize| i.to_string());
                 assert_eq!(made, expected, "{count} by {threads}");
                 let items: Vec<usize> = (0..count).collect();
-                let portions = map_portions(&items, 3, threads, |portion| portion.to_vec());
+                let portions = map_portions(&items, 3, threads, |start, portion| {
+                    assert_eq!(portion[0], start);
+                    portion.to_vec()
+                });
                 assert!(
                     portions
                         .iter()

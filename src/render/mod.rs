@@ -90,7 +90,7 @@ use crate::error::Diagnostic;
 use crate::parallel;
 use crate::tree::{EntryKind, Tree};
 use crate::yaml::{
-    Duplicates, Node, Resolver, SEPARATOR, View, emit_documents, emit_view, resolve_view, to_string,
+    Duplicates, Node, Resolver, SEPARATOR, View, emit_documents, emit_view, resolve_view,
 };
 
 use finish::Finish;
@@ -151,7 +151,7 @@ pub struct Rendered {
 /// What came out, as text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RenderedText {
-    /// The text in pieces, one behind the other: as many as the objects, or fewer.
+    /// The text in pieces, one behind the other.
     pub pieces: Vec<Box<str>>,
     /// What works and should be changed, such as deprecated fields.
     pub warnings: Vec<Diagnostic>,
@@ -246,12 +246,9 @@ pub fn render_kustomization(tree: &Tree, dir: &str, options: &Options) -> Result
 pub fn render_text(tree: &Tree, dir: &str, options: &Options) -> Result<RenderedText, Error> {
     if !has_kustomization(tree, dir)? {
         let Rendered { objects, warnings } = render_directory(tree, dir, &options.directory)?;
-        let documents = objects.iter().map(|o| to_string(&o.value));
-        let pieces = (0..).zip(documents).map(|(place, document)| match place {
-            0 => document.into(),
-            _ => [SEPARATOR, &document].concat().into(),
-        });
-        let pieces = pieces.collect();
+        let mut text = String::new();
+        write_yaml(&objects, &mut text);
+        let pieces = vec![text.into()];
         return Ok(RenderedText { pieces, warnings });
     }
     let (mut pieces, warnings) = build_and(print_text, tree, dir, options)?;

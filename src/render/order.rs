@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::identity::KindRef;
 use super::scope::is_cluster_scoped;
 use crate::object::Gvk;
-use crate::parallel;
+use crate::parallel::{self, PORTION};
 
 /// How `sortOptions` or `--reorder` wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,12 +101,13 @@ impl Ranks {
         threads: usize,
         parts: impl Fn(&'a T) -> Option<Parts<'a>> + Sync,
     ) -> Ordered {
-        let portions =
-            parallel::map_portions(items, PORTION, threads, |few| Portion::of(few, &parts));
+        let portions = parallel::map_portions(items, PORTION, threads, |start, few| {
+            Portion::of(start, few, &parts)
+        });
         // Objects of one kind are usually in order already, but between those of others.
         let mut kinds: Vec<Kind<'a>> = Vec::new();
         let mut known = HashMap::new();
-        for (portion, start) in portions.into_iter().zip((0..).step_by(PORTION)) {
+        for portion in portions {
             let places = portion.kinds.iter().map(|kind| {
                 *known.entry(*kind).or_insert_with(|| {
                     kinds.push(Kind::new(*kind));
@@ -114,15 +115,8 @@ impl Ranks {
                 })
             });
             let places: Vec<usize> = places.collect();
-            for (place, item) in (start..).zip(portion.items) {
-                let Some((kind, namespace, name)) = item else {
-                    continue;
-                };
-                kinds[places[kind]].items.push(Item {
-                    place,
-                    namespace,
-                    name,
-                });
+            for (kind, item) in portion.items {
+                kinds[places[kind]].items.push(item);
             }
         }
         let mut ranked: Vec<_> = kinds
@@ -170,29 +164,32 @@ pub(super) struct Ordered {
     pub differ: bool,
 }
 
-/// How many objects a thread looks at in one go.
-const PORTION: usize = 512;
-
 /// Objects next to each other, as one thread saw them.
 struct Portion<'a> {
     kinds: Vec<KindRef<'a>>,
-    /// The place of the kind of each, its namespace and its name.
-    items: Vec<Option<(usize, &'a str, &'a str)>>,
+    /// Each with the place of its kind among these.
+    items: Vec<(usize, Item<'a>)>,
 }
 
 impl<'a> Portion<'a> {
-    fn of<T>(items: &'a [T], parts: impl Fn(&'a T) -> Option<Parts<'a>>) -> Self {
+    /// Of objects of which the first is at `start`.
+    fn of<T>(start: usize, items: &'a [T], parts: impl Fn(&'a T) -> Option<Parts<'a>>) -> Self {
         let mut kinds: Vec<KindRef<'a>> = Vec::new();
-        let items = items.iter().map(|item| {
+        let item = |(place, item)| {
             let (kind, namespace, name) = parts(item)?;
             let known = kinds.iter().position(|known| *known == kind);
-            let place = known.unwrap_or_else(|| {
+            let kind = known.unwrap_or_else(|| {
                 kinds.push(kind);
                 kinds.len() - 1
             });
-            Some((place, namespace, name))
-        });
-        let items = items.collect();
+            let item = Item {
+                place,
+                namespace,
+                name,
+            };
+            Some((kind, item))
+        };
+        let items = (start..).zip(items).filter_map(item).collect();
         Self { kinds, items }
     }
 }
@@ -210,8 +207,8 @@ impl<'a> Kind<'a> {
     }
 
     /// Whether no two objects, which are in their order, are the same for sure. Two that are, with the
-    /// same namespace, are next to each other; `None` and `default`, or any two of a kind without
-    /// namespaces, need not be.
+    /// same namespace, are next to each other; one without namespace and one in `default`, or two of a
+    /// kind that has no namespaces, need not be.
     fn differ(&self) -> bool {
         let mut spaces = self.items.iter().map(|item| item.namespace);
         let first = spaces.next().unwrap_or_default();

@@ -8,11 +8,8 @@ use super::index::{Index, first_duplicate};
 use super::limits::MAX_OBJECTS;
 use super::order::Ranks;
 use super::resource::Resource;
-use crate::parallel;
+use crate::parallel::{self, PORTION};
 use crate::yaml::Text;
-
-/// How many objects a thread takes at a time: those of so many are in its cache together.
-const PORTION: usize = 256;
 
 /// Objects in order. Lists of them grow, are sorted and are handed on: only their addresses move.
 pub(super) type List = Vec<Box<Resource>>;
@@ -159,7 +156,7 @@ impl Resources {
         &self,
         work: impl Fn(&mut dyn Iterator<Item = &Resource>) -> R + Sync,
     ) -> Vec<R> {
-        parallel::map_portions(&self.list, PORTION, self.threads, |portion| {
+        parallel::map_portions(&self.list, PORTION, self.threads, |_, portion| {
             let all = portion.iter().map(AsRef::as_ref);
             work(&mut all.filter(|resource: &&Resource| !resource.deleted))
         })

@@ -224,6 +224,7 @@ impl Walk {
         match node {
             Node::Scalar(scalar) => view_of(scalar, self.resolver),
             Node::Sequence(sequence) => {
+                // Collecting results makes no room ahead.
                 let mut items = Vec::with_capacity(sequence.items.len());
                 for item in &sequence.items {
                     items.push(self.node(item, depth + 1)?);

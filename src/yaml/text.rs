@@ -49,10 +49,9 @@ impl Text {
 
     /// The same text with another mark, or without one.
     pub(super) fn marked(self, mark: Option<&str>) -> Self {
-        let text = match (self.0, mark) {
-            (Kept::Bare(text), None) => return Self(Kept::Bare(text)),
-            (Kept::Bare(text), Some(_)) => text,
-            (Kept::Marked(both), _) => both.0,
+        let text = match self.0 {
+            Kept::Bare(text) => text,
+            Kept::Marked(both) => both.0,
         };
         Self(match mark {
             Some(mark) => Kept::Marked(Box::new((text, mark.into()))),
