@@ -36,7 +36,8 @@ pub const TARGET: &str = "bench";
 const AGENT: &str = "system:serviceaccount:towline-system:towline";
 /// The namespace of the agent.
 pub const NAMESPACE: &str = "towline-system";
-const NAME: &str = "bench";
+/// The Application of those that have only one.
+pub const NAME: &str = "bench";
 /// How often somebody looks whether something has come.
 const OFTEN: Duration = Duration::from_millis(20);
 /// The same where the audit log tells how long it took, and who waits must take no part in it.
