@@ -7,7 +7,7 @@ mod body;
 mod recreate;
 mod replace;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -130,8 +130,8 @@ async fn carry_out<'a>(
     let mut failed = false;
     for group in groups(&plan.steps) {
         let stopped = failed;
-        let runnable: Vec<BoxFuture<'_, Option<Outcome>>> = by_turns(group)
-            .into_iter()
+        let runnable: Vec<BoxFuture<'_, Option<Outcome>>> = group
+            .iter()
             .filter(|step| step.action == Action::Heal || !stopped)
             .map(|step| outcome(context, step))
             .collect();
@@ -157,20 +157,6 @@ fn groups(steps: &[Step]) -> Vec<&[Step]> {
         )
     };
     steps.chunk_by(|a, b| key(a) == key(b)).collect()
-}
-
-/// The steps of a group, one of each kind in turn. The API server makes some kinds one after the
-/// other, such as Services, whose addresses it hands out: the others are written meanwhile.
-fn by_turns(group: &[Step]) -> Vec<&Step> {
-    let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
-    let mut steps = Vec::with_capacity(group.len());
-    for step in group {
-        let turn = seen.entry((&step.id.group, &step.id.kind)).or_default();
-        *turn += 1;
-        steps.push((*turn, step));
-    }
-    steps.sort_by_key(|(turn, _)| *turn);
-    steps.into_iter().map(|(_, step)| step).collect()
 }
 
 /// One step, unless a newer revision came before it began.

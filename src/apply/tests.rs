@@ -49,26 +49,6 @@ fn step(action: Action, name: &str, barrier: Barrier) -> Step {
     }
 }
 
-#[test]
-fn kinds_take_turns_within_a_barrier() {
-    let of = |kind: &str, name: &str| Step {
-        id: ObjectId::new("", kind, "shop", name),
-        ..step(Action::Create, name, Barrier::Workload)
-    };
-    let group = [
-        of("Pod", "a"),
-        of("Pod", "b"),
-        of("Pod", "c"),
-        of("Service", "d"),
-        of("Service", "e"),
-    ];
-    let names: Vec<&str> = by_turns(&group)
-        .iter()
-        .map(|step| step.id.name.as_str())
-        .collect();
-    assert_eq!(names, ["a", "d", "b", "e", "c"]);
-}
-
 /// Runs a plan on a fake that holds `old`, with failures as scripted; returns the requests.
 fn requests(steps: Vec<Step>, failing: &[&str], preempted: bool) -> Vec<String> {
     let cluster = FakeCluster::new([config_maps()]);
