@@ -17,6 +17,9 @@ use super::{
 };
 use crate::object::{Object, ObjectId};
 
+/// So few objects are given at a time by a list.
+const PAGE: usize = 7;
+
 /// A fake cluster: objects by id, failures by request, and a record of every request.
 #[derive(Default)]
 pub struct FakeCluster {
@@ -131,16 +134,17 @@ impl Cluster for FakeCluster {
         async move { answer }.boxed()
     }
 
-    fn list<'a>(
+    fn pages<'a>(
         &'a self,
         who: &'a Identity,
         resource: &'a Resource,
         namespace: Option<&'a str>,
         _selector: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Object>, Error>> {
+        page: &'a mut (dyn FnMut(Vec<Object>) + Send),
+    ) -> BoxFuture<'a, Result<(), Error>> {
         let namespace = namespace.unwrap_or_default().to_owned();
         let request = format!("list {} in {namespace}", resource.plural);
-        let answer = self.record(who, request).map(|state| {
+        let found = self.record(who, request).map(|state| {
             let matches = |id: &ObjectId| {
                 id.kind == resource.gvk.kind && (namespace.is_empty() || id.namespace == namespace)
             };
@@ -149,8 +153,9 @@ impl Cluster for FakeCluster {
                 .iter()
                 .filter(|(id, _)| matches(id))
                 .map(|(_, o)| o.clone())
-                .collect()
+                .collect::<Vec<_>>()
         });
+        let answer = found.map(|found| found.chunks(PAGE).for_each(|few| page(few.to_vec())));
         async move { answer }.boxed()
     }
 

@@ -23,6 +23,8 @@ use crate::object::Object;
 /// How long one request may take: above the 30 s after which the API server gives up on a slow
 /// admission webhook, so that its answer, which names the webhook, is still read.
 const REQUEST_LIMIT: Duration = Duration::from_secs(34);
+/// So many objects are listed by one request.
+const PAGE: usize = 500;
 /// The most of a log that is read.
 const LOG_BYTES: usize = 64 * 1024;
 /// How often a request is sent again at once when the server is busy (429).
@@ -246,23 +248,23 @@ impl Cluster for KubeCluster {
         .boxed()
     }
 
-    fn list<'a>(
+    fn pages<'a>(
         &'a self,
         who: &'a Identity,
         resource: &'a Resource,
         namespace: Option<&'a str>,
         selector: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Object>, Error>> {
+        page: &'a mut (dyn FnMut(Vec<Object>) + Send),
+    ) -> BoxFuture<'a, Result<(), Error>> {
         async move {
             let path = resource.path(namespace.unwrap_or_default());
             let doing = match namespace {
                 Some(namespace) => format!("list {} in {namespace}", resource.plural),
                 None => format!("list {}", resource.plural),
             };
-            let mut objects = Vec::new();
             let mut token = String::new();
             loop {
-                let mut query = "limit=500".to_owned();
+                let mut query = format!("limit={PAGE}");
                 if let Some(selector) = selector {
                     query = format!("{query}&labelSelector={}", encode(selector));
                 }
@@ -275,13 +277,18 @@ impl Cluster for KubeCluster {
                     doing.clone(),
                     &resource.gvk.kind,
                 );
-                let mut page = self.send(who, call).await?;
-                if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                    objects.extend(items.into_iter().map(|item| typed(item, resource)));
+                let mut answer = self.send(who, call).await?;
+                if let Some(Value::Array(items)) = answer.get_mut("items").map(Value::take) {
+                    page(
+                        items
+                            .into_iter()
+                            .map(|item| typed(item, resource))
+                            .collect(),
+                    );
                 }
-                match page.pointer("/metadata/continue").and_then(Value::as_str) {
+                match answer.pointer("/metadata/continue").and_then(Value::as_str) {
                     Some(next) if !next.is_empty() => token = next.into(),
-                    _ => return Ok(objects),
+                    _ => return Ok(()),
                 }
             }
         }

@@ -13,6 +13,7 @@ mod kube;
 mod throttle;
 mod watch;
 
+use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde_json::Value;
@@ -176,7 +177,28 @@ pub trait Cluster: Send + Sync {
         resource: &'a Resource,
         namespace: Option<&'a str>,
         selector: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Object>, Error>>;
+    ) -> BoxFuture<'a, Result<Vec<Object>, Error>> {
+        async move {
+            let mut all = Vec::new();
+            self.pages(who, resource, namespace, selector, &mut |page| {
+                all.extend(page);
+            })
+            .await?;
+            Ok(all)
+        }
+        .boxed()
+    }
+
+    /// The same, given to `page` as the server sends them, some hundreds at a time: who keeps little
+    /// of an object never holds all of them. After an error those that came before are not all.
+    fn pages<'a>(
+        &'a self,
+        who: &'a Identity,
+        resource: &'a Resource,
+        namespace: Option<&'a str>,
+        selector: Option<&'a str>,
+        page: &'a mut (dyn FnMut(Vec<Object>) + Send),
+    ) -> BoxFuture<'a, Result<(), Error>>;
 
     /// Server-side apply as [`MANAGER`], forced. Returns the live object after it. `dry_run` asks
     /// the server for the result without writing it.

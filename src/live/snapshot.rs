@@ -1,6 +1,6 @@
 //! The first look at the cluster: after a start, and for ids that were not there before.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
@@ -13,6 +13,8 @@ use crate::object::{Object, ObjectId};
 
 /// Above this many ids of one kind in one namespace a list costs less than reading each.
 const LIST_ABOVE: usize = 20;
+/// Lists in flight at once: each holds a page of objects.
+const LISTS: usize = 4;
 /// Reads in flight at once.
 const CONCURRENCY: usize = 16;
 
@@ -53,21 +55,21 @@ async fn look<'a>(
     }
     let mut live = Live::new();
     let mut singles = Vec::new();
+    let mut lists: Vec<BoxFuture<'_, Listed<'_>>> = Vec::new();
     for ((resource, namespace), group) in places {
         if group.len() <= LIST_ABOVE {
             singles.extend(group);
-            continue;
+        } else {
+            let listed =
+                async move { list(cluster, who, owner, &resource, namespace, group, now).await };
+            lists.push(listed.boxed());
         }
-        let scope = (!namespace.is_empty()).then_some(namespace.as_str());
-        match cluster.list(who, &resource, scope, None).await {
-            Ok(objects) => from_list(&mut live, &group, objects, owner, now),
-            // Listing may be forbidden where reading is not.
-            Err(error) if error.is_forbidden() => singles.extend(group),
-            Err(error) => {
-                let unknown =
-                    |one: Wanted<'_>| (one.target.id(), Sighting::Unknown(error.to_string()));
-                live.extend(group.into_iter().map(unknown));
-            }
+    }
+    let mut lists = futures::stream::iter(lists).buffer_unordered(LISTS);
+    while let Some(listed) = lists.next().await {
+        match listed {
+            Listed::Found(found) => live.extend(found),
+            Listed::Forbidden(group) => singles.extend(group),
         }
     }
     let reads: Vec<BoxFuture<'_, (ObjectId, Sighting)>> = singles
@@ -85,17 +87,47 @@ async fn look<'a>(
     live
 }
 
-fn from_list(live: &mut Live, group: &[Wanted<'_>], objects: Vec<Object>, owner: &Owner, now: i64) {
-    let wanted: BTreeSet<&str> = group.iter().map(|one| one.target.name.as_str()).collect();
-    let mut found: BTreeMap<ObjectId, Object> = objects
-        .into_iter()
-        .filter(|object| wanted.contains(object.name()))
-        .map(|object| (object.id(), object))
+/// What a list told of the objects that were looked for in one place.
+enum Listed<'a> {
+    /// What is known of each.
+    Found(Live),
+    /// Nothing: listing may be forbidden where reading is not.
+    Forbidden(Vec<Wanted<'a>>),
+}
+
+/// Reads objects of one kind in one namespace. Of each page only the sightings are kept, so that
+/// lists beside one another do not cost the memory of all their objects.
+async fn list<'a>(
+    cluster: &dyn Cluster,
+    who: &Identity,
+    owner: &Owner,
+    resource: &Resource,
+    namespace: String,
+    group: Vec<Wanted<'a>>,
+    now: i64,
+) -> Listed<'a> {
+    let absent = |one: &Wanted<'_>| (one.target.id(), Sighting::Absent);
+    let mut live: Live = group.iter().map(absent).collect();
+    let wanted: BTreeMap<&str, &Wanted<'_>> = { group.iter() }
+        .map(|one| (one.target.name.as_str(), one))
         .collect();
-    for one in group {
-        let id = one.target.id();
-        let answer = Ok(found.remove(&id));
-        live.insert(id, sighting(answer, one, owner, now));
+    let mut page = |objects: Vec<Object>| {
+        for object in objects {
+            if let Some(one) = wanted.get(object.name()) {
+                live.insert(one.target.id(), sighting(Ok(Some(object)), one, owner, now));
+            }
+        }
+    };
+    let scope = (!namespace.is_empty()).then_some(namespace.as_str());
+    let listed = cluster.pages(who, resource, scope, None, &mut page).await;
+    match listed {
+        Ok(()) => Listed::Found(live),
+        Err(error) if error.is_forbidden() => Listed::Forbidden(group),
+        Err(error) => {
+            let unknown =
+                |one: &Wanted<'_>| (one.target.id(), Sighting::Unknown(error.to_string()));
+            Listed::Found(group.iter().map(unknown).collect())
+        }
     }
 }
 
@@ -127,4 +159,92 @@ fn held(live: &Object, one: &Wanted<'_>) -> Option<u64> {
     }
     let ignored = desired.ignore.in_live(live, true);
     holds(live, &desired.object(), &ignored).then_some(desired.hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fake::FakeCluster;
+    use crate::object::Scope;
+
+    const MANY: usize = LIST_ABOVE + 1;
+
+    fn resources() -> [Resource; 2] {
+        [("ConfigMap", "configmaps"), ("Secret", "secrets")]
+            .map(|(kind, plural)| Resource::known("v1", kind, plural, Scope::Namespaced))
+    }
+
+    /// Looks for so many objects of two kinds, of which every other one is there.
+    async fn look(cluster: &FakeCluster, count: usize) -> Live {
+        let mut wanted = Vec::new();
+        for resource in &resources() {
+            for number in 0..count {
+                let name = format!("n{number}");
+                if number % 2 == 0 {
+                    cluster.put(Object(
+                        json!({"apiVersion": "v1", "kind": resource.gvk.kind,
+                        "metadata": {"name": name, "namespace": "shop", "uid": name}}),
+                    ));
+                }
+                wanted.push(Wanted {
+                    target: Target::new(resource, "shop", name.as_str()),
+                    desired: None,
+                    entry: None,
+                });
+            }
+        }
+        let owner = Owner {
+            install: "i".into(),
+            namespace: "n".into(),
+            name: "a".into(),
+        };
+        snapshot(cluster, &Identity::Agent, &owner, wanted, 0).await
+    }
+
+    fn check_all(live: &Live, count: usize) {
+        assert_eq!(live.len(), 2 * count);
+        for (id, sighting) in live {
+            let number: usize = id.name[1..].parse().expect("a number");
+            match sighting {
+                Sighting::Present(seen) => assert_eq!((number % 2, &seen.uid), (0, &id.name)),
+                Sighting::Absent => assert_eq!(number % 2, 1, "{id}"),
+                Sighting::Unknown(why) => panic!("{id}: {why}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn many_of_a_kind_are_listed_and_few_are_read() {
+        let cluster = FakeCluster::new(resources());
+        check_all(&look(&cluster, MANY).await, MANY);
+        assert_eq!(
+            cluster.requests(),
+            ["list configmaps in shop", "list secrets in shop"]
+        );
+        let cluster = FakeCluster::new(resources());
+        check_all(&look(&cluster, 2).await, 2);
+        assert_eq!(cluster.requests().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_may_not_be_listed_is_read() {
+        let cluster = FakeCluster::new(resources());
+        cluster.fail("list secrets in shop", 403);
+        check_all(&look(&cluster, MANY).await, MANY);
+        assert_eq!(cluster.requests().len(), 2 + MANY);
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_list_that_failed_is_absent() {
+        let cluster = FakeCluster::new(resources());
+        cluster.fail("list secrets in shop", 500);
+        let live = look(&cluster, MANY).await;
+        assert_eq!(live.len(), 2 * MANY);
+        for (id, sighting) in live {
+            let is_unknown = matches!(sighting, Sighting::Unknown(_));
+            assert_eq!(is_unknown, id.kind == "Secret", "{id}");
+        }
+    }
 }

@@ -271,14 +271,15 @@ impl Cluster for Fated {
         self.read(self.cluster.get(who, target))
     }
 
-    fn list<'a>(
+    fn pages<'a>(
         &'a self,
         who: &'a Identity,
         resource: &'a Resource,
         namespace: Option<&'a str>,
         selector: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Vec<Object>, Error>> {
-        self.read(self.cluster.list(who, resource, namespace, selector))
+        page: &'a mut (dyn FnMut(Vec<Object>) + Send),
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        self.read(self.cluster.pages(who, resource, namespace, selector, page))
     }
 
     fn apply<'a>(
