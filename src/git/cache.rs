@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::blobs::Blobs;
 use super::clients::Clients;
 use super::credential::Credential;
 use super::error::{Cause, Error, Result};
@@ -26,6 +27,7 @@ pub struct Cache {
     /// Held for as long as this lives, so that no second process writes here.
     _lock: fs::File,
     clients: Arc<Clients>,
+    blobs: Arc<Blobs>,
     repositories: Mutex<BTreeMap<String, Entry>>,
 }
 
@@ -60,6 +62,7 @@ impl Cache {
             directory,
             _lock: lock,
             clients: Arc::new(Clients::default()),
+            blobs: Arc::default(),
             repositories: Mutex::default(),
         })
     }
@@ -83,6 +86,7 @@ impl Cache {
                 remote.clone(),
                 self.directory.join(key),
                 Arc::clone(&self.clients),
+                self.blobs.share(),
             ),
             used: Instant::now(),
         });

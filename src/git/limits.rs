@@ -97,6 +97,12 @@ pub const PACK_THREADS: usize = 2;
 /// Redirects followed, all of them within one host.
 pub const MAX_REDIRECTS: usize = 3;
 
+/// Bytes of unpacked files that are kept for the next commit, of all repositories together.
+pub const MAX_KEPT_BYTES: usize = 4 << 20;
+
+/// Bytes of one file that is kept. What is larger is rare, and is unpacked as it is read.
+pub const MAX_KEPT_FILE: usize = 16 << 10;
+
 /// Bytes of a URL.
 pub const MAX_URL_BYTES: usize = 2048;
 

@@ -15,6 +15,7 @@
 
 mod abbreviation;
 mod addresses;
+mod blobs;
 mod cache;
 mod clients;
 mod clone;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gix_hash::ObjectId;
 
+use super::blobs::Share;
 use super::clients::Clients;
 use super::clone::Clone as Generations;
 use super::commit::CommitDetails;
@@ -49,6 +50,7 @@ struct Inner {
     notes: Mutex<Generations>,
     /// What a local directory was when last looked at.
     local: Mutex<Option<Arc<Local>>>,
+    blobs: Share,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -57,7 +59,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Repository {
-    pub(super) fn new(remote: RemoteUrl, directory: PathBuf, clients: Arc<Clients>) -> Self {
+    pub(super) fn new(
+        remote: RemoteUrl,
+        directory: PathBuf,
+        clients: Arc<Clients>,
+        blobs: Share,
+    ) -> Self {
         let shown = remote.to_string();
         let inner = Inner {
             notes: Mutex::new(Generations::new(directory.join("notes"), &shown)),
@@ -68,6 +75,7 @@ impl Repository {
             credential: Mutex::default(),
             connections: Mutex::default(),
             local: Mutex::default(),
+            blobs,
         };
         Self(Arc::new(inner), Arc::default())
     }
@@ -207,7 +215,8 @@ impl Repository {
     pub fn tree(&self, commit: &str) -> Result<Tree> {
         let holder = self.holder()?;
         let root = self.root(holder.objects(), commit)?;
-        Ok(Tree::new(CommitFiles::new(commit.to_owned(), root, holder)))
+        let files = CommitFiles::new(commit.to_owned(), root, holder);
+        Ok(Tree::new(files.keeping(self.0.blobs.clone())))
     }
 
     /// Who made `commit`, which must have been fetched, and what they say of it.

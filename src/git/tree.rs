@@ -1,17 +1,18 @@
 //! The files of one commit, read from the object database as they are asked for: no checkout, so
 //! nothing in a repository ever becomes a path, a link or an attribute on our disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use gix_hash::{Kind as Hash, ObjectId};
 use gix_object::Kind;
 use gix_object::tree::EntryKind as Mode;
 
+use super::blobs::Share;
 use super::limits;
 use super::objects::{Failure, Objects, Reader};
 use super::text::shown;
-use crate::tree::{EntryKind, Files, ReadError, above};
+use crate::tree::{Content, EntryKind, Files, Known, ReadError, above};
 
 /// How many readers wait for the next file. Each remembers what it has unpacked.
 const READERS: usize = 4;
@@ -27,6 +28,8 @@ pub(super) struct CommitFiles {
     state: Mutex<State>,
     /// For files, which several threads read at once: those that none of them has.
     readers: Mutex<Vec<Reader>>,
+    /// Files that were read of earlier commits.
+    blobs: Share,
 }
 
 /// Whatever owns the object database.
@@ -41,7 +44,7 @@ struct State {
 }
 
 /// A directory's entries by name; bytes, because only what is asked for need be text.
-type Directory = BTreeMap<Vec<u8>, (EntryKind, ObjectId)>;
+type Directory = HashMap<Box<[u8]>, (EntryKind, ObjectId)>;
 
 impl CommitFiles {
     pub(super) fn new(commit: String, root: ObjectId, objects: Arc<dyn Holder>) -> Self {
@@ -57,7 +60,14 @@ impl CommitFiles {
             fresh: Arc::default(),
             state,
             readers: Mutex::default(),
+            blobs: Share::default(),
         }
+    }
+
+    /// The same, with a share in what is kept from commit to commit.
+    pub(super) fn keeping(mut self, blobs: Share) -> Self {
+        self.blobs = blobs;
+        self
     }
 
     /// The same, with directories that are not in the object database.
@@ -160,6 +170,26 @@ impl CommitFiles {
         Ok(directory.get(name.as_bytes()).copied())
     }
 
+    /// The bytes of the file `id`, from the object database.
+    fn unpacked(&self, path: &str, id: ObjectId, limit: usize) -> Result<Arc<[u8]>, ReadError> {
+        let objects = self.objects.objects();
+        let readers = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = readers().pop();
+        let reader = idle.unwrap_or_else(|| objects.reader());
+        let mut buffer = Vec::new();
+        let read = objects.read(&reader, &id, Kind::Blob, limit, &mut buffer);
+        let mut readers = readers();
+        if readers.len() < READERS {
+            readers.push(reader);
+        }
+        drop(readers);
+        read.map_err(|failure| match failure {
+            Failure::TooLarge(_) => too_large(path, limit),
+            failure => self.unreadable(path, failure),
+        })?;
+        Ok(buffer.into())
+    }
+
     /// Reads a tree object. Names that Git itself would refuse to check out are refused: they are
     /// made to hit someone.
     fn entries(&self, path: &str, bytes: &[u8]) -> Result<Directory, ReadError> {
@@ -178,7 +208,7 @@ impl CommitFiles {
                 return Err(self.failed(path, &format!("the name `{name}` is forbidden")));
             }
             if directory
-                .insert(name.to_vec(), (kind, entry.oid.to_owned()))
+                .insert(name.into(), (kind, entry.oid.to_owned()))
                 .is_some()
             {
                 let name = shown(&String::from_utf8_lossy(name), limits::MAX_SHOWN_CHARS);
@@ -214,30 +244,26 @@ impl Files for CommitFiles {
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
-        let id = match self.with(|state| self.entry(state, path))? {
-            Some((EntryKind::File | EntryKind::Symlink, id)) => id,
+        Ok(self.content(path, limit)?.bytes)
+    }
+
+    fn content(&self, path: &str, limit: usize) -> Result<Content, ReadError> {
+        let (kind, id) = match self.with(|state| self.entry(state, path))? {
+            Some((kind @ (EntryKind::File | EntryKind::Symlink), id)) => (kind, id),
             Some(_) => return Err(ReadError::NotAFile { path: path.into() }),
             None => return Err(ReadError::NotFound { path: path.into() }),
         };
-        let objects = self.objects.objects();
-        let readers = || self.readers.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = readers().pop();
-        let reader = idle.unwrap_or_else(|| objects.reader());
-        let mut buffer = Vec::new();
-        let read = objects.read(&reader, &id, Kind::Blob, limit, &mut buffer);
-        let mut readers = readers();
-        if readers.len() < READERS {
-            readers.push(reader);
-        }
-        drop(readers);
-        read.map_err(|failure| match failure {
-            Failure::TooLarge(_) => ReadError::TooLarge {
-                path: path.into(),
-                limit,
-            },
-            failure => self.unreadable(path, failure),
-        })?;
-        Ok(buffer.into())
+        let bytes = match self.blobs.get(id) {
+            Some(bytes) if bytes.len() <= limit => bytes,
+            Some(_) => return Err(too_large(path, limit)),
+            None => {
+                let bytes = self.unpacked(path, id, limit)?;
+                self.blobs.keep(id, &bytes);
+                bytes
+            }
+        };
+        let known = Some((kind, Some(identity(id))));
+        Ok(Content { bytes, known })
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
@@ -249,8 +275,10 @@ impl Files for CommitFiles {
                 None => Err(ReadError::NotFound { path: path.into() }),
             }
         })?;
-        directory
-            .iter()
+        let mut entries: Vec<_> = directory.iter().collect();
+        entries.sort_unstable_by_key(|(name, _)| *name);
+        entries
+            .into_iter()
             .map(|(name, (kind, _))| match std::str::from_utf8(name) {
                 Ok(name) => Ok((name.to_owned(), *kind)),
                 Err(_) => {
@@ -261,18 +289,28 @@ impl Files for CommitFiles {
             .collect()
     }
 
+    fn id(&self, path: &str) -> Result<Option<[u8; 32]>, ReadError> {
+        Ok(self.known(path)?.and_then(|(_, id)| id))
+    }
+
     /// The object id. Of a directory that of its listing with all that is below, so that it may
     /// change where the listing does not, which costs a rendering and nothing else.
-    fn id(&self, path: &str) -> Result<Option<[u8; 32]>, ReadError> {
+    fn known(&self, path: &str) -> Result<Option<Known>, ReadError> {
         let entry = self.with(|state| self.entry(state, path))?;
-        Ok(entry
-            .filter(|(kind, _)| *kind != EntryKind::Submodule)
-            .map(|(_, id)| {
-                let mut out = [0; 32];
-                out[..id.as_slice().len()].copy_from_slice(id.as_slice());
-                out
-            }))
+        Ok(entry.map(|(kind, id)| (kind, (kind != EntryKind::Submodule).then(|| identity(id)))))
     }
+}
+
+/// An object id as the identity of content.
+fn identity(id: ObjectId) -> [u8; 32] {
+    let mut out = [0; 32];
+    out[..id.as_slice().len()].copy_from_slice(id.as_slice());
+    out
+}
+
+fn too_large(path: &str, limit: usize) -> ReadError {
+    let path = path.into();
+    ReadError::TooLarge { path, limit }
 }
 
 impl std::fmt::Debug for CommitFiles {

@@ -77,6 +77,38 @@ pub trait Files: Send + Sync {
             }
         })
     }
+    /// What `path` is, and the identity of its content: [`Files::kind`] and [`Files::id`] in one
+    /// look, for stores to which that is less.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn known(&self, path: &str) -> Result<Option<Known>, ReadError> {
+        match self.kind(path)? {
+            Some(kind) => Ok(Some((kind, self.id(path)?))),
+            None => Ok(None),
+        }
+    }
+    /// [`Files::read`] and [`Files::known`] in one look.
+    ///
+    /// # Errors
+    /// As [`Files::read`].
+    fn content(&self, path: &str, limit: usize) -> Result<Content, ReadError> {
+        let bytes = self.read(path, limit)?;
+        let known = self.known(path)?;
+        Ok(Content { bytes, known })
+    }
+}
+
+/// What a path is, and the identity of its content where it has one.
+pub type Known = (EntryKind, Option<[u8; 32]>);
+
+/// A file or the target of a symbolic link, with what is known of it.
+#[derive(Debug, Clone)]
+pub struct Content {
+    /// The bytes.
+    pub bytes: Arc<[u8]>,
+    /// What [`Files::known`] says of it.
+    pub known: Option<Known>,
 }
 
 /// Identity of a directory listing: names and kinds, not what is in the files.

@@ -1,6 +1,6 @@
 //! What was looked at, so that a later revision can be known to change none of it.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{EntryKind, Files, ReadError, Tree, listing_id};
@@ -16,7 +16,7 @@ enum Seen {
     Unreadable,
 }
 
-type Notes = Mutex<BTreeMap<String, Seen>>;
+type Notes = Mutex<HashMap<String, Seen>>;
 
 /// Notes of everything that is looked at through the tree it was made with.
 #[derive(Clone)]
@@ -27,7 +27,8 @@ pub struct Recording {
 /// Everything that was looked at, with its content, as it was in one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Closure {
-    seen: BTreeMap<String, Seen>,
+    /// By path.
+    seen: Box<[(Box<str>, Seen)]>,
 }
 
 /// Files that note what is asked of them.
@@ -48,23 +49,27 @@ pub(super) fn record(inner: Arc<dyn Files>) -> (Arc<dyn Files>, Recording) {
     )
 }
 
-fn lock(notes: &Notes) -> MutexGuard<'_, BTreeMap<String, Seen>> {
+fn lock(notes: &Notes) -> MutexGuard<'_, HashMap<String, Seen>> {
     notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Recording {
     /// Everything that was looked at until now.
     pub fn closure(&self) -> Closure {
-        Closure {
-            seen: lock(&self.notes).clone(),
-        }
+        let notes = lock(&self.notes);
+        let seen = notes
+            .iter()
+            .map(|(path, seen)| (path.as_str().into(), *seen));
+        let mut seen: Vec<(Box<str>, Seen)> = seen.collect();
+        seen.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        Closure { seen: seen.into() }
     }
 }
 
 impl Closure {
     /// The paths that were looked at, sorted, also those where nothing is.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
-        self.seen.keys().map(String::as_str)
+        self.seen.iter().map(|(path, _)| &**path)
     }
 
     /// True if everything that was looked at is the same in `tree`, so that whatever was made of
@@ -74,12 +79,16 @@ impl Closure {
     /// When the store cannot be read.
     pub fn unchanged_in(&self, tree: &Tree) -> Result<bool, ReadError> {
         let files = tree.files.as_ref();
-        for (path, seen) in &self.seen {
+        for (path, seen) in &*self.seen {
             let same = match *seen {
                 Seen::Kind(kind) => files.kind(path)? == kind,
-                Seen::Content(kind, id) => {
-                    files.kind(path)? == Some(kind) && content_id(files, path, kind)? == Some(id)
+                // Its listing, even where the store knows an identity of all that is below: a
+                // change further down is none of what was looked at.
+                Seen::Content(EntryKind::Directory, id) => {
+                    let is_there = files.kind(path)? == Some(EntryKind::Directory);
+                    is_there && listing_id(&files.list(path)?) == id
                 }
+                Seen::Content(kind, id) => files.known(path)? == Some((kind, Some(id))),
                 Seen::Unreadable => false,
             };
             if !same {
@@ -87,19 +96,6 @@ impl Closure {
             }
         }
         Ok(true)
-    }
-}
-
-/// Identity of the content. That of a directory is its listing, even where the store knows an
-/// identity of everything below it: a change further down is none of what was looked at.
-fn content_id(
-    files: &dyn Files,
-    path: &str,
-    kind: EntryKind,
-) -> Result<Option<[u8; 32]>, ReadError> {
-    match kind {
-        EntryKind::Directory => Ok(Some(listing_id(&files.list(path)?))),
-        _ => files.id(path),
     }
 }
 
@@ -135,16 +131,16 @@ impl Files for RecordingFiles {
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Arc<[u8]>, ReadError> {
-        let all = || {
-            let bytes = self.inner.read(path, limit)?;
-            Ok((bytes, self.inner.kind(path)?, self.inner.id(path)?))
+        let content = self
+            .inner
+            .content(path, limit)
+            .inspect_err(|_| self.note_failure(path))?;
+        let seen = match content.known {
+            Some((kind, Some(id))) => Seen::Content(kind, id),
+            _ => Seen::Unreadable,
         };
-        let (bytes, kind, id) = all().inspect_err(|_| self.note_failure(path))?;
-        let content = kind
-            .zip(id)
-            .map_or(Seen::Unreadable, |(kind, id)| Seen::Content(kind, id));
-        self.note(path, content);
-        Ok(bytes)
+        self.note(path, seen);
+        Ok(content.bytes)
     }
 
     fn list(&self, path: &str) -> Result<Vec<(String, EntryKind)>, ReadError> {
@@ -160,16 +156,15 @@ impl Files for RecordingFiles {
     }
 
     fn id(&self, path: &str) -> Result<Option<[u8; 32]>, ReadError> {
-        let id = self
+        let known = self
             .inner
-            .id(path)
+            .known(path)
             .inspect_err(|_| self.note_failure(path))?;
-        let kind = self.inner.kind(path)?;
-        self.note(
-            path,
-            kind.zip(id)
-                .map_or(Seen::Kind(kind), |(k, id)| Seen::Content(k, id)),
-        );
-        Ok(id)
+        let seen = match known {
+            Some((kind, Some(id))) => Seen::Content(kind, id),
+            known => Seen::Kind(known.map(|(kind, _)| kind)),
+        };
+        self.note(path, seen);
+        Ok(known.and_then(|(_, id)| id))
     }
 }
