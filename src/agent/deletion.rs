@@ -130,7 +130,10 @@ async fn prune_all(app: &mut Application, request: &Request) -> Result<bool, Pro
         .await
         .map_err(|e| Problem::of(&e))?;
     let owned = app.inventory.clone().unwrap_or_default();
-    app.recorded = recorded(owned.iter(), &discovery);
+    let recorded = recorded(owned.iter(), &discovery);
+    app.recorded = { recorded }
+        .map(|(id, at)| (id.clone(), at.clone()))
+        .collect();
     // An object of a kind that is not served any more cannot exist any more either.
     let mut inventory = owned.for_deletion();
     for (id, _) in owned.iter() {

@@ -110,9 +110,14 @@ impl Builder {
 impl Application {
     /// Finds out what the cluster should come to.
     pub(super) async fn goal(&mut self, policy: &Policy) {
+        let before = self.goal.as_ref().map(|goal| Arc::clone(&goal.desired));
         self.find_newest(policy).await;
         self.take_aim(policy);
         self.report_waiting();
+        // As below: thousands of objects.
+        if before.as_ref().map(Arc::as_ptr) != self.goal.as_ref().map(|g| Arc::as_ptr(&g.desired)) {
+            tokio::task::spawn_blocking(move || drop(before));
+        }
     }
 
     /// Decides between the newest revision and the one that is gone back to.

@@ -26,20 +26,29 @@ impl Application {
         let Some(discovery) = &self.discovery else {
             return;
         };
-        self.recorded = recorded(inventory.iter(), discovery);
+        // Nearly always it is what it was: that is told without a copy of every id.
+        if !self
+            .recorded
+            .iter()
+            .eq(recorded(inventory.iter(), discovery))
+        {
+            let recorded = recorded(inventory.iter(), discovery);
+            self.recorded = { recorded }
+                .map(|(id, at)| (id.clone(), at.clone()))
+                .collect();
+        }
         let goal = self
             .goal
             .as_ref()
             .map(|goal| Arc::clone(&goal.desired))
             .unwrap_or_default();
         let mut wanted: BTreeMap<ObjectId, Wanted<'_>> = BTreeMap::new();
-        let known = |id: &ObjectId| {
-            self.live
-                .get(id)
-                .is_some_and(|s| !matches!(s, Sighting::Unknown(_)))
+        let is_known = |seen: Option<&Sighting>| {
+            seen.is_some_and(|seen| !matches!(seen, Sighting::Unknown(_)))
         };
+        let mut live = Lockstep::of(&self.live);
         for (id, hook) in &goal.hooks {
-            if let (false, Some(resource)) = (known(id), hook.object.resource()) {
+            if let (false, Some(resource)) = (is_known(live.get(id)), hook.object.resource()) {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
                 let entry = inventory.get(id);
                 wanted.insert(
@@ -52,8 +61,9 @@ impl Application {
                 );
             }
         }
+        let mut live = Lockstep::of(&self.live);
         for (id, object) in &goal.objects {
-            if let (false, Some(resource)) = (known(id), object.resource()) {
+            if let (false, Some(resource)) = (is_known(live.get(id)), object.resource()) {
                 let target = Target::new(resource, id.namespace.as_str(), id.name.as_str());
                 let entry = inventory.get(id);
                 let held = entry.and_then(|entry| self.holding(id, entry));
@@ -67,8 +77,9 @@ impl Application {
                 );
             }
         }
+        let mut live = Lockstep::of(&self.live);
         for (id, entry) in inventory.iter() {
-            if known(id) || wanted.contains_key(id) {
+            if is_known(live.get(id)) || wanted.contains_key(id) {
                 continue;
             }
             if let Some(resource) = self.recorded.get(id) {
@@ -160,30 +171,29 @@ impl Application {
     }
 }
 
-/// Where recorded objects are served, at the version of the record where that is still so.
+/// Where recorded objects are served, at the version of the record where that is still so; in the
+/// order of the records.
 pub(super) fn recorded<'a>(
     entries: impl Iterator<Item = (&'a ObjectId, &'a Entry)>,
-    discovery: &Discovery,
-) -> BTreeMap<ObjectId, Resource> {
+    discovery: &'a Discovery,
+) -> impl Iterator<Item = (&'a ObjectId, &'a Resource)> {
     // Ids are sorted by kind: it is looked up once for all of it.
     let mut last: Option<(Gvk, Option<&Resource>)> = None;
-    entries
-        .filter_map(|(id, entry)| {
-            let same = last.as_ref().filter(|(gvk, _)| {
-                (&gvk.group, &gvk.version, &gvk.kind) == (&id.group, &entry.version, &id.kind)
-            });
-            let resource = if let Some((_, resource)) = same {
-                *resource
-            } else {
-                let gvk = entry.gvk(id);
-                let resource = match discovery.lookup_kind(&gvk) {
-                    Lookup::Served(resource) => Some(resource),
-                    Lookup::NotServed | Lookup::Unknown => None,
-                };
-                last = Some((gvk, resource));
-                resource
+    entries.filter_map(move |(id, entry)| {
+        let same = last.as_ref().filter(|(gvk, _)| {
+            (&gvk.group, &gvk.version, &gvk.kind) == (&id.group, &entry.version, &id.kind)
+        });
+        let resource = if let Some((_, resource)) = same {
+            *resource
+        } else {
+            let gvk = entry.gvk(id);
+            let resource = match discovery.lookup_kind(&gvk) {
+                Lookup::Served(resource) => Some(resource),
+                Lookup::NotServed | Lookup::Unknown => None,
             };
-            Some((id.clone(), resource?.clone()))
-        })
-        .collect()
+            last = Some((gvk, resource));
+            resource
+        };
+        Some((id, resource?))
+    })
 }

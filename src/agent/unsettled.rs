@@ -39,6 +39,9 @@ impl Application {
             let Sighting::Present(seen) = sighting else {
                 continue;
             };
+            if seen.unsettled.is_none() {
+                continue;
+            }
             let before = seen.health.clone();
             let turn = self.weigh_one(id, seen, now);
             changed |= seen.health != before;

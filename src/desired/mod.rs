@@ -18,6 +18,7 @@ mod switches;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -192,14 +193,17 @@ pub fn build_after(
         ..Desired::default()
     };
     let mut mistakes = Diagnostics::default();
-    let mut places: BTreeMap<ObjectId, String> = BTreeMap::new();
+    let mut first = First(HashMap::with_capacity(rendered.len()));
+    // Nearly in order, so that the map is made of them at once at the end.
+    let mut objects = Vec::with_capacity(rendered.len());
     for (one, hash) in rendered.iter().zip(hashes) {
         if let Some(known) = earlier.find(&hash, one) {
-            if is_first(&mut places, known, one, &mut mistakes) {
-                desired.objects.insert(known.id.clone(), Arc::clone(known));
+            if first.is(known, one, &mut mistakes) {
+                objects.push((known.id.clone(), Arc::clone(known)));
             }
             continue;
         }
+        let whole = one;
         let found = mistakes.0.len();
         let noted = desired.notes.len();
         let hook = hooks::read(one, &mut desired.notes, &mut mistakes);
@@ -231,7 +235,7 @@ pub fn build_after(
             &around.scaled,
             &mut mistakes,
         );
-        if !is_first(&mut places, &object, one, &mut mistakes) || mistakes.0.len() > found {
+        if !first.is(&object, whole, &mut mistakes) || mistakes.0.len() > found {
             continue;
         }
         if let Some(hook) = &hook
@@ -262,31 +266,42 @@ pub fn build_after(
             }
             skipped => {
                 object.ignored |= skipped.is_some();
-                desired.objects.insert(id, Arc::new(object));
+                objects.push((id, Arc::new(object)));
             }
         }
     }
+    desired.objects = objects.into_iter().collect();
     desired.around = around;
     mistakes.into_result(desired)
 }
 
-/// Whether an object is the first of its id; a second one is a mistake.
-fn is_first(
-    places: &mut BTreeMap<ObjectId, String>,
-    object: &DesiredObject,
-    one: &RenderedObject,
-    mistakes: &mut Diagnostics,
-) -> bool {
-    if let Some(first) = places.get(&object.id) {
-        mistakes.push(
-            at(one, "the object is declared twice")
-                .about(&object.id)
-                .hint(format!("the other one is in {first}")),
-        );
-        return false;
+/// The first object of each id.
+struct First<'a>(HashMap<ObjectId, &'a RenderedObject>);
+
+impl<'a> First<'a> {
+    /// Whether an object is the first of its id; a second one is a mistake.
+    fn is(
+        &mut self,
+        object: &DesiredObject,
+        one: &'a RenderedObject,
+        mistakes: &mut Diagnostics,
+    ) -> bool {
+        match self.0.entry(object.id.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(one);
+                true
+            }
+            Entry::Occupied(first) => {
+                let place = place_of(first.get());
+                mistakes.push(
+                    at(one, "the object is declared twice")
+                        .about(&object.id)
+                        .hint(format!("the other one is in {place}")),
+                );
+                false
+            }
+        }
     }
-    places.insert(object.id.clone(), object.place.clone());
-    true
 }
 
 /// A diagnostic at an object's place in the repository.
@@ -439,6 +454,16 @@ fn place_of(one: &RenderedObject) -> String {
     match one.source.line {
         Some(line) => format!("{}:{line}", one.source.path),
         None => one.source.path.clone(),
+    }
+}
+
+/// Whether that is the place of an object.
+fn is_place_of(one: &RenderedObject, place: &str) -> bool {
+    let line = place.strip_prefix(&one.source.path);
+    match (one.source.line, line.map(|line| line.strip_prefix(':'))) {
+        (Some(line), Some(Some(found))) => found.parse() == Ok(line),
+        (None, Some(_)) => place.len() == one.source.path.len(),
+        _ => false,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Desired, DesiredObject, RenderedHash, place_of};
+use super::{Desired, DesiredObject, RenderedHash, is_place_of};
 use crate::render::RenderedObject;
 
 /// The objects of an earlier revision by what they were made from.
@@ -32,7 +32,7 @@ impl<'a> Earlier<'a> {
     ) -> Option<&'a Arc<DesiredObject>> {
         let object = self.0.get(hash).copied()?;
         let generated = one.generated.as_ref().map(|generated| &generated.base_name);
-        let is_same = generated == object.generated.as_ref() && place_of(one) == object.place;
+        let is_same = generated == object.generated.as_ref() && is_place_of(one, &object.place);
         is_same.then_some(object)
     }
 }
