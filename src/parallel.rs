@@ -105,7 +105,9 @@ pub(crate) fn flat_map_ref<'a, T: Sync, R: Send, I: IntoIterator<Item = R>>(
         let made = placed.flat_map(|(place, item)| work(place, item));
         made.collect::<Vec<R>>()
     });
-    made.into_iter().flatten().collect()
+    let mut all = Vec::with_capacity(made.iter().map(Vec::len).sum());
+    made.into_iter().for_each(|few| all.extend(few));
+    all
 }
 
 /// Calls `work` with one portion of `items` after the other, each of up to `portion` things, by up

@@ -287,11 +287,18 @@ impl Build {
             paths.iter().zip(found)
         });
         // What is wrong with an entry is only told where nothing before it is.
-        for (path, found) in looked {
+        for (place, (path, found)) in looked.enumerate() {
             let is_directory = matches!(&found, Ok(Some(f)) if f.kind == EntryKind::Directory);
             let is_layer = is_directory || (found.is_ok() && layer.loader.is_remote(path));
-            if is_layer || files.is_full() {
+            let is_full = files.is_full();
+            if is_layer || is_full {
                 files.append(self, layer, &mut all.resources, at)?;
+            }
+            if is_full {
+                // There are thousands, and the others will have about as many objects each.
+                let each = all.resources.len().div_ceil(place);
+                all.resources
+                    .reserve(each.saturating_mul(paths.len() - place));
             }
             if is_layer {
                 let child = self.enter(layer, path, Kind::Kustomization);
@@ -350,6 +357,7 @@ impl Build {
             ),
         ];
         for (field, target, list) in fields {
+            all.resources.reserve(list.len());
             for (i, args) in list.iter().enumerate() {
                 let at = |e| layer.place(e, field, Some(i));
                 let mut args = args.clone();
@@ -495,6 +503,11 @@ impl Build {
     pub fn traces(&self, resource: &Resource) -> bool {
         let kind = self.traces.as_deref();
         kind.is_some_and(|kind| kind == resource.kind())
+    }
+
+    /// Whether anything of where objects and fields come from is written down.
+    pub fn follows_origins(&self) -> bool {
+        self.tracks_origin || self.traces.is_some()
     }
 
     /// Whether origins are written down.

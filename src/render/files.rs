@@ -10,7 +10,7 @@ use super::load;
 use super::meter::Size;
 use super::provenance::Origin;
 use super::resource::Resource;
-use super::resources::{List, Resources};
+use super::resources::{Hashing, Resources};
 use super::{manifest, origin};
 use crate::parallel;
 use crate::tree::Found;
@@ -36,7 +36,8 @@ struct File<'a> {
 struct Content {
     bytes: usize,
     size: Size,
-    resources: List,
+    /// Each with the hash of its identity.
+    resources: Vec<(u64, Box<Resource>)>,
 }
 
 /// What was read by all threads, of what one render may read.
@@ -59,8 +60,8 @@ impl Counted {
 }
 
 impl File<'_> {
-    fn content(&self, counted: &Counted) -> Result<Content> {
-        let content = self.understand(counted);
+    fn content(&self, counted: &Counted, hashing: &Hashing) -> Result<Content> {
+        let content = self.understand(counted, hashing);
         match &content {
             Ok(content) => {
                 let (nodes, objects) = (content.size.nodes, content.resources.len());
@@ -72,14 +73,21 @@ impl File<'_> {
         content
     }
 
-    fn understand(&self, counted: &Counted) -> Result<Content> {
+    fn understand(&self, counted: &Counted, hashing: &Hashing) -> Result<Content> {
         let bytes = self.file.read()?;
         counted.bytes.fetch_add(bytes.len(), Ordering::Relaxed);
         let resources = manifest::read(&bytes, &self.file.name)?;
+        let size = Size::of_all(&resources);
+        // Here, where they are in the cache.
+        let begun = resources.into_iter().map(|resource| {
+            let mut resource = Box::new(resource);
+            adopt_bookkeeping(&mut resource);
+            (hashing.of(&resource), resource)
+        });
         Ok(Content {
             bytes: bytes.len(),
-            size: Size::of_all(&resources),
-            resources: resources.into_iter().map(Box::new).collect(),
+            size,
+            resources: begun.collect(),
         })
     }
 }
@@ -124,34 +132,37 @@ impl<'a> Files<'a> {
             objects: all.len().into(),
             failed: false.into(),
         };
-        let understood = parallel::map(files, build.threads, |file| {
-            let content = (!counted.is_enough()).then(|| file.content(&counted));
-            (file, content)
+        let hashing = all.hashing();
+        let content = |file: &File<'_>| file.content(&counted, &hashing);
+        let understood = parallel::map(files.iter().collect(), build.threads, |file| {
+            (!counted.is_enough()).then(|| content(file))
         });
-        for (file, content) in understood {
+        for (file, understood) in files.iter().zip(understood) {
             let path = file.path;
-            let content = content.unwrap_or_else(|| file.content(&counted));
+            let content = understood.unwrap_or_else(|| content(file));
             let mut content = content.map_err(|e| at(e, path))?;
             let bytes = layer.loader.spend_bytes(content.bytes);
             bytes.map_err(|e| at(e, path))?;
             let nodes = layer.loader.count(content.size);
             nodes.map_err(|e| at(e.within(&file.file.name), path))?;
-            for resource in &mut content.resources {
-                begin(build, layer, &file, resource);
+            if build.follows_origins() {
+                let resources = content.resources.iter_mut();
+                resources.for_each(|(_, resource)| follow(build, layer, file, resource));
             }
-            all.append_all(content.resources)?;
+            for (hash, resource) in content.resources {
+                all.append_hashed(resource, hash)?;
+            }
         }
         Ok(())
     }
 }
 
-/// What is remembered of an object from the start.
-fn begin(build: &Build, layer: &Layer<'_>, file: &File<'_>, resource: &mut Resource) {
+/// What is remembered of an object from the start, where somebody asks where things come from.
+fn follow(build: &Build, layer: &Layer<'_>, file: &File<'_>, resource: &mut Resource) {
     if build.tracks_origin() {
         resource.trail.origin = Some(Origin::file(&layer.origin, file.path).into());
         resource.trail.annotated = true;
     }
-    adopt_bookkeeping(resource);
     if build.traces(resource) {
         origin::begin(resource);
         origin::observe_one(resource, &origin::of_file(&file.file.name));

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 
-use crate::parallel;
+use crate::parallel::{self, PORTION};
 
 /// The places of objects by the hash of something of theirs. Small, because it is as long as the
 /// render is large: nearly every hash has one place.
@@ -17,30 +17,41 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// With room for so many keys.
-    fn with_capacity(keys: usize) -> Self {
+    /// With room for so many keys, which are hashed by `state`.
+    fn with_capacity(state: &RandomState, keys: usize) -> Self {
         Self {
+            state: state.clone(),
             first: HashMap::with_capacity_and_hasher(keys, BuildHasherDefault::default()),
-            ..Self::default()
+            more: HashMap::default(),
         }
     }
 
-    /// Of all items: `keys` are those of each. Up to `threads` threads look at them.
+    /// Of all items: `keys` are those of each, hashed by `state`. Up to `threads` threads look at
+    /// them.
     pub fn of<'a, T: Sync, K: Hash, I: IntoIterator<Item = K>>(
         items: &'a [T],
+        state: &RandomState,
         threads: usize,
         keys: impl Fn(&'a T) -> I + Sync,
     ) -> Self {
-        let mut index = Self::with_capacity(items.len());
-        let state = &index.state;
-        let hashes = parallel::flat_map_ref(items, threads, |place, item| {
-            let keys = keys(item).into_iter();
-            keys.map(move |key| (state.hash_one(key), place))
+        let portions = parallel::map_portions(items, PORTION, threads, |start, portion| {
+            let mut hashes = Vec::with_capacity(portion.len());
+            for (place, item) in (start..).zip(portion) {
+                let keys = keys(item).into_iter();
+                hashes.extend(keys.map(|key| (state.hash_one(key), place)));
+            }
+            hashes
         });
-        for (hash, place) in hashes {
+        let mut index = Self::with_capacity(state, items.len());
+        for (hash, place) in portions.into_iter().flatten() {
             index.put(hash, place);
         }
         index
+    }
+
+    /// Makes room for so many keys more.
+    pub fn reserve(&mut self, keys: usize) {
+        self.first.reserve(keys);
     }
 
     /// Adds the object at `place` under `key`. Places come in rising order.
@@ -48,7 +59,8 @@ impl Index {
         self.put(self.state.hash_one(key), place);
     }
 
-    fn put(&mut self, hash: u64, place: usize) {
+    /// The same by the hash of the key.
+    pub fn put(&mut self, hash: u64, place: usize) {
         let place = narrow(place);
         let first = *self.first.entry(hash).or_insert(place);
         if first == place {
@@ -73,7 +85,11 @@ impl Index {
 
     /// The places of objects that may have `key`, in rising order: others may be among them.
     pub fn find(&self, key: impl Hash) -> Places<'_> {
-        let hash = self.state.hash_one(key);
+        self.at(self.state.hash_one(key))
+    }
+
+    /// The same by the hash of the key.
+    pub fn at(&self, hash: u64) -> Places<'_> {
         let first = self.first.get(&hash).copied();
         let more = first.and_then(|_| self.more.get(&hash));
         Places {
@@ -157,7 +173,7 @@ mod tests {
 
     #[test]
     fn places_are_found_in_rising_order() {
-        let mut index = Index::with_capacity(4);
+        let mut index = Index::with_capacity(&RandomState::new(), 4);
         for (place, key) in ["a", "b", "a", "a", "c"].into_iter().enumerate() {
             index.add(key, place);
             index.add(key, place);
@@ -181,7 +197,8 @@ mod tests {
     #[test]
     fn an_item_is_found_by_each_of_its_keys() {
         let items: Vec<Vec<usize>> = (0..100).map(|i| (i..i + i % 7).collect()).collect();
-        let index = Index::of(&items, 2, |keys| keys.iter().copied());
+        let state = RandomState::new();
+        let index = Index::of(&items, &state, 2, |keys| keys.iter().copied());
         for key in 0..110 {
             let with = (0..items.len()).filter(|place| items[*place].contains(&key));
             assert!(index.find(key).eq(with), "{key}");

@@ -67,10 +67,13 @@ impl NameAffix {
     fn rename(&self, resource: &mut Resource, specs: &[&FieldSpec], meter: &Meter) -> Result<()> {
         for spec in specs {
             if spec.path == "metadata/name" && !self.text.is_empty() {
-                match self.end {
-                    End::Prefix => resource.trail.prefixes.push(self.text.as_str().into()),
-                    End::Suffix => resource.trail.suffixes.push(self.text.as_str().into()),
-                }
+                let affixes = match self.end {
+                    End::Prefix => &mut resource.trail.prefixes,
+                    End::Suffix => &mut resource.trail.suffixes,
+                };
+                // As the names themselves: few are to come.
+                affixes.reserve_exact(1);
+                affixes.push(self.text.as_str().into());
                 resource.remember_id();
             }
             if !resource.kind_ref().is_selected(&spec.gvk) {

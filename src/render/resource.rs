@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use crate::object::Gvk;
 use crate::yaml::{Mapping, Node, Text};
 
@@ -28,25 +30,25 @@ pub(super) struct Resource {
     pub deleted: bool,
 }
 
-/// What an object went through.
+/// What an object went through. Most of it is empty most of the time, and takes little room then.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Trail {
     /// Earlier names, oldest first.
-    pub past: Vec<Past>,
+    pub past: ThinVec<Past>,
     /// Prefixes that the name got, innermost first.
-    pub prefixes: Vec<Text>,
+    pub prefixes: ThinVec<Text>,
     /// Suffixes that the name got, innermost first.
-    pub suffixes: Vec<Text>,
+    pub suffixes: ThinVec<Text>,
     /// Whether the name gets a hash of the content.
     pub needs_hash: bool,
     /// What the generator does with an object that is there already.
     pub behavior: Behavior,
     /// Vars that take their value from here.
-    pub vars: Vec<String>,
+    pub vars: ThinVec<String>,
     /// Where it comes from, while `buildMetadata` asks for it.
     pub origin: Option<Arc<Origin>>,
     /// The transformers it went through, while `buildMetadata` asks for them.
-    pub transformations: Vec<Arc<Origin>>,
+    pub transformations: ThinVec<Arc<Origin>>,
     /// Who set each field, while somebody asks for it.
     pub fields: Option<Box<origin::Fields>>,
     /// Whether kustomize would have written an internal annotation by now. It shows in one place:

@@ -1,6 +1,8 @@
 //! The objects that a layer has accumulated, in order, with the indexes by which they are found.
 //! kustomize scans the whole list for each look-up.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use super::error::{Error, Reason, Result};
 use super::fields::text;
 use super::identity::Identity;
@@ -19,6 +21,8 @@ pub(super) type List = Vec<Box<Resource>>;
 #[derive(Debug, Default)]
 pub(super) struct Resources {
     list: List,
+    /// How the keys of all indexes are hashed.
+    state: RandomState,
     /// By present identity.
     present: Option<Index>,
     /// By every identity, present or past.
@@ -47,6 +51,30 @@ impl Resources {
     /// Where one with the same identity is there already.
     pub fn append(&mut self, resource: impl Into<Box<Resource>>) -> Result<()> {
         let resource = resource.into();
+        let hash = self.hashing().of(&resource);
+        self.append_hashed(resource, hash)
+    }
+
+    /// What hashes identities for [`Resources::append_hashed`], in any thread.
+    pub fn hashing(&self) -> Hashing {
+        Hashing(self.state.clone())
+    }
+
+    /// Makes room for so many objects more, where somebody knows how many will come.
+    pub fn reserve(&mut self, objects: usize) {
+        let objects = objects.min(MAX_OBJECTS);
+        self.list.reserve(objects);
+        if let Some(present) = &mut self.present {
+            present.reserve(objects);
+        }
+    }
+
+    /// Appends an object of which the hash is known. Nothing of it is looked at where no other has
+    /// that: it was read by another thread, and is in no cache.
+    ///
+    /// # Errors
+    /// As [`Resources::append`].
+    pub fn append_hashed(&mut self, resource: Box<Resource>, hash: u64) -> Result<()> {
         if self.list.len() >= MAX_OBJECTS {
             return Err(Error::new(
                 Reason::LimitExceeded,
@@ -55,16 +83,17 @@ impl Resources {
             .hint("split the application"));
         }
         let place = self.list.len();
-        let (list, threads) = (&self.list, self.threads);
+        let (list, state, threads) = (&self.list, &self.state, self.threads);
         let present = self.present.get_or_insert_with(|| {
-            Index::of(list, threads, |one| (!one.deleted).then(|| one.key()))
+            Index::of(list, state, threads, |one| {
+                (!one.deleted).then(|| one.key())
+            })
         });
-        let key = resource.key();
-        let mut same_hash = present.find(key).map(|i| &list[i]);
-        if same_hash.any(|other| !other.deleted && other.key() == key) {
+        let mut same_hash = present.at(hash).map(|i| &list[i]);
+        if same_hash.any(|other| !other.deleted && other.key() == resource.key()) {
             return Err(duplicate(&resource));
         }
-        present.add(key, place);
+        present.put(hash, place);
         if let Some(index) = &mut self.any {
             resource.all_keys().for_each(|key| index.add(key, place));
         }
@@ -251,11 +280,11 @@ impl Resources {
 
     /// The objects that have or had this identity.
     pub fn with_any_id(&mut self, id: &Identity) -> Vec<usize> {
-        let (list, threads) = (&self.list, self.threads);
+        let (list, state, threads) = (&self.list, &self.state, self.threads);
         let looks = &mut self.looks;
         let index = self.any.get_or_insert_with(|| {
             *looks += list.len();
-            Index::of(list, threads, |one| one.all_keys())
+            Index::of(list, state, threads, |one| one.all_keys())
         });
         let key = id.key();
         let is_it = |r: &Resource| !r.deleted && r.all_keys().any(|have| have == key);
@@ -265,11 +294,11 @@ impl Resources {
 
     /// The objects that have or had this name.
     pub fn with_any_name(&mut self, name: &str) -> Vec<usize> {
-        let (list, threads) = (&self.list, self.threads);
+        let (list, state, threads) = (&self.list, &self.state, self.threads);
         let looks = &mut self.looks;
         let index = self.names.get_or_insert_with(|| {
             *looks += list.len();
-            Index::of(list, threads, |one| one.all_names())
+            Index::of(list, state, threads, |one| one.all_names())
         });
         let is_it = |r: &Resource| !r.deleted && r.all_names().any(|have| have == name);
         let found = index.find(name);
@@ -290,6 +319,17 @@ impl Resources {
         self.present = None;
         self.any = None;
         self.names = None;
+    }
+}
+
+/// Hashes the present identities of objects.
+#[derive(Debug, Clone)]
+pub(super) struct Hashing(RandomState);
+
+impl Hashing {
+    /// That of one.
+    pub fn of(&self, resource: &Resource) -> u64 {
+        self.0.hash_one(resource.key())
     }
 }
 

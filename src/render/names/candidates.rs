@@ -1,7 +1,10 @@
 //! The objects that references may mean: those that had another name before, found by that name.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::RandomState;
 use std::sync::{Arc, OnceLock};
+
+use thin_vec::ThinVec;
 
 use super::super::error::{Error, Result};
 use super::super::fields::{is_string, text};
@@ -35,8 +38,8 @@ struct Way {
     first_namespace: Text,
     /// The kinds that they were of.
     past_kinds: Vec<Gvk>,
-    prefixes: Vec<Text>,
-    suffixes: Vec<Text>,
+    prefixes: ThinVec<Text>,
+    suffixes: ThinVec<Text>,
 }
 
 /// What of an object tells its way, looked up once.
@@ -200,7 +203,12 @@ impl Candidates {
             }
             all.list.extend(portion.candidates);
         }
-        all.by_name = Index::of(&all.list, resources.threads(), Candidate::former_names);
+        all.by_name = Index::of(
+            &all.list,
+            &RandomState::new(),
+            resources.threads(),
+            Candidate::former_names,
+        );
         for (hash, first) in all.by_name.many(FEW) {
             let mut names = all.list[first].former_names();
             let crowded = names.find(|name| all.by_name.hash_of(*name) == hash);
@@ -298,8 +306,8 @@ pub(super) struct View {
     namespace: Text,
     /// Namespaces of the service accounts that a RoleBinding names.
     subjects: Vec<Text>,
-    prefixes: Vec<Text>,
-    suffixes: Vec<Text>,
+    prefixes: ThinVec<Text>,
+    suffixes: ThinVec<Text>,
 }
 
 impl View {
