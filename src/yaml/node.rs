@@ -460,8 +460,8 @@ mod tests {
 
     #[test]
     fn a_tree_takes_little_room() {
-        assert_eq!(size_of::<Scalar>(), 32);
-        assert_eq!(size_of::<Node>(), 32);
+        assert_eq!(size_of::<Scalar>(), 24);
+        assert_eq!(size_of::<Node>(), 24);
     }
 
     #[test]

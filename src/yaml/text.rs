@@ -7,17 +7,17 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 
-use compact_str::CompactString;
+use lean_string::LeanStr;
 
 /// Text that does not change its length often.
 pub struct Text(Kept);
 
 /// How it is kept. Both take the same room.
 enum Kept {
-    Bare(CompactString),
+    Bare(LeanStr),
     /// With the mark of a scalar, which hardly any has: room for one in each would make all trees
     /// larger by a fifth.
-    Marked(Box<(CompactString, CompactString)>),
+    Marked(Box<(LeanStr, LeanStr)>),
 }
 
 impl Text {
@@ -31,7 +31,7 @@ impl Text {
         self.kept().as_bytes()
     }
 
-    fn kept(&self) -> &CompactString {
+    fn kept(&self) -> &LeanStr {
         match &self.0 {
             Kept::Bare(text) => text,
             Kept::Marked(both) => &both.0,
@@ -84,7 +84,7 @@ impl Default for Text {
 
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self(Kept::Bare(CompactString::new(text)))
+        Self(Kept::Bare(LeanStr::from(text)))
     }
 }
 
@@ -104,8 +104,8 @@ impl From<&String> for Text {
 impl From<Text> for String {
     fn from(text: Text) -> Self {
         match text.0 {
-            Kept::Bare(text) => text.into_string(),
-            Kept::Marked(both) => both.0.into_string(),
+            Kept::Bare(text) => text.as_str().to_owned(),
+            Kept::Marked(both) => both.0.as_str().to_owned(),
         }
     }
 }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn short_and_long_text_are_the_same_to_its_users() {
-        assert_eq!(size_of::<Text>(), size_of::<String>());
+        assert_eq!(size_of::<Text>(), size_of::<&str>());
         for length in 0..=48 {
             let text = "ä".repeat(length / 2) + &"x".repeat(length % 2);
             let short = Text::from(text.as_str());
