@@ -52,7 +52,8 @@ impl FakeCluster {
         self.lock().objects.insert(object.id(), object);
     }
 
-    /// Makes a request, written as [`Self::requests`] writes it, fail with an HTTP status.
+    /// Makes a request, written as [`Self::requests`] writes it, fail with an HTTP status. A list
+    /// may fail later, as `list secrets in shop, page 2`.
     pub fn fail(&self, request: impl Into<String>, code: u16) {
         self.lock().failures.insert(request.into(), code);
     }
@@ -80,12 +81,17 @@ impl FakeCluster {
             Some(user) => format!("{request} as {user}"),
             None => request,
         };
-        let mut state = self.lock();
-        state.requests.push(request.clone());
-        match state.failures.get(&request) {
-            None => Ok(state),
+        self.lock().requests.push(request.clone());
+        self.check(&request)?;
+        Ok(self.lock())
+    }
+
+    /// Fails where that is scripted.
+    fn check(&self, request: &str) -> Result<(), Error> {
+        match self.lock().failures.get(request) {
+            None => Ok(()),
             Some(code) => Err(Error::Refused {
-                doing: request,
+                doing: request.into(),
                 code: *code,
                 server_reason: "Scripted".into(),
                 message: "scripted failure".into(),
@@ -155,7 +161,16 @@ impl Cluster for FakeCluster {
                 .map(|(_, o)| o.clone())
                 .collect::<Vec<_>>()
         });
-        let answer = found.map(|found| found.chunks(PAGE).for_each(|few| page(few.to_vec())));
+        let answer = found.and_then(|found| {
+            for (number, few) in (1..).zip(found.chunks(PAGE)) {
+                self.check(&format!(
+                    "list {} in {namespace}, page {number}",
+                    resource.plural
+                ))?;
+                page(few.to_vec());
+            }
+            Ok(())
+        });
         async move { answer }.boxed()
     }
 

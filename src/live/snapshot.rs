@@ -113,7 +113,9 @@ async fn list<'a>(
         .collect();
     let mut page = |objects: Vec<Object>| {
         for object in objects {
-            if let Some(one) = wanted.get(object.name()) {
+            // Of another scope or namespace is another object, whatever its name.
+            let one = wanted.get(object.name());
+            if let Some(one) = one.filter(|one| one.target.id() == object.id()) {
                 live.insert(one.target.id(), sighting(Ok(Some(object)), one, owner, now));
             }
         }
@@ -195,12 +197,16 @@ mod tests {
                 });
             }
         }
-        let owner = Owner {
+        let owner = owner();
+        snapshot(cluster, &Identity::Agent, &owner, wanted, 0).await
+    }
+
+    fn owner() -> Owner {
+        Owner {
             install: "i".into(),
             namespace: "n".into(),
             name: "a".into(),
-        };
-        snapshot(cluster, &Identity::Agent, &owner, wanted, 0).await
+        }
     }
 
     fn check_all(live: &Live, count: usize) {
@@ -240,11 +246,42 @@ mod tests {
     async fn nothing_of_a_list_that_failed_is_absent() {
         let cluster = FakeCluster::new(resources());
         cluster.fail("list secrets in shop", 500);
-        let live = look(&cluster, MANY).await;
+        check_unknown(&look(&cluster, MANY).await);
+    }
+
+    fn check_unknown(live: &Live) {
         assert_eq!(live.len(), 2 * MANY);
         for (id, sighting) in live {
             let is_unknown = matches!(sighting, Sighting::Unknown(_));
             assert_eq!(is_unknown, id.kind == "Secret", "{id}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_of_a_list_that_failed_half_way_is_absent() {
+        let cluster = FakeCluster::new(resources());
+        cluster.fail("list secrets in shop, page 2", 410);
+        check_unknown(&look(&cluster, MANY).await);
+        let cluster = FakeCluster::new(resources());
+        cluster.fail("list secrets in shop, page 2", 403);
+        check_all(&look(&cluster, MANY).await, MANY);
+    }
+
+    #[tokio::test]
+    async fn an_object_of_the_same_name_elsewhere_is_another() {
+        let cluster = FakeCluster::new(resources());
+        look(&cluster, MANY).await;
+        // As if the kind had no namespaces when it was recorded.
+        let [resource, _] = resources();
+        let names: Vec<String> = (0..MANY).map(|number| format!("n{number}")).collect();
+        let wanted = names.iter().map(|name| Wanted {
+            target: Target::new(&resource, "", name.as_str()),
+            desired: None,
+            entry: None,
+        });
+        let owner = owner();
+        let live = snapshot(&cluster, &Identity::Agent, &owner, wanted.collect(), 0).await;
+        assert_eq!(live.len(), MANY);
+        assert!(live.values().all(|seen| *seen == Sighting::Absent));
     }
 }
