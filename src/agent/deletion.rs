@@ -7,19 +7,20 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::application::Application;
+use super::finalizers;
 use super::look::recorded;
 use super::publish::applications;
 use super::request::Request;
 use super::sync::spare;
 use crate::api::Policy;
 use crate::apply::{Context, apply};
-use crate::cluster::{Error, Identity, Patch, Propagation, Resource, STATUS_MANAGER, Target};
+use crate::cluster::{Error, Identity, Propagation, Resource, STATUS_MANAGER, Target};
 use crate::desired::Desired;
 use crate::diff::diff;
 use crate::error::Class;
 use crate::inventory::{Entry, Inventory};
 use crate::live::{Sighting, Wanted, snapshot};
-use crate::object::{ObjectId, Scope, keys};
+use crate::object::{ObjectId, Scope};
 use crate::plan::{Plan, teardown};
 use crate::status::Problem;
 
@@ -257,29 +258,20 @@ async fn carry_out(
     apply(context, plan, |outcome| app.take(outcome, &goal, now)).await;
 }
 
-/// Lets the Application go: our finalizer and Argo CD's spelling of it, no other.
+/// Lets the Application go: our finalizer and Argo CD's spelling of it, no other. One that was made
+/// anew under its name is left alone.
 async fn remove_finalizers(app: &Application, request: &Request) -> Result<(), Error> {
-    let kept: Vec<&String> = request
-        .finalizers
-        .iter()
-        .filter(|f| *f != keys::PRUNE_FINALIZER && *f != keys::ARGO_FINALIZER)
-        .collect();
-    if kept.len() == request.finalizers.len() {
-        return Ok(());
-    }
     let target = Target::new(
         &applications(),
         request.namespace.as_str(),
         request.name.as_str(),
     );
-    let patch = Patch::Merge(json!({"metadata": {"finalizers": kept}}));
     let cluster = &*app.shared.cluster;
-    match cluster
-        .patch(&Identity::Agent, &target, None, &patch, STATUS_MANAGER)
-        .await
-    {
-        Err(error) if error.is_not_found() => Ok(()),
-        other => other.map(|_| ()),
+    match cluster.get(&Identity::Agent, &target).await? {
+        Some(there) if there.uid() == request.uid && !finalizers::ours(&there).is_empty() => {
+            finalizers::strip(cluster, there, STATUS_MANAGER).await
+        }
+        _ => Ok(()),
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn finalizers(object: &Object) -> Vec<&str> {
         .collect()
 }
 
-/// Takes our finalizers off one Application, and leaves others'.
+/// Takes our finalizers off one Application, and leaves others'. One that was made anew under its
+/// name meanwhile is another.
 ///
 /// # Errors
 /// When the API server refuses it, or it changes all the time.
@@ -48,8 +49,9 @@ pub(crate) async fn strip(
             .copied()
             .filter(|name| !ours.contains(name))
             .collect();
-        // The test makes the server refuse what another writer changed meanwhile.
+        // The tests make the server refuse what another writer changed meanwhile.
         let patch = Patch::Json(json!([
+            {"op": "test", "path": "/metadata/uid", "value": application.uid()},
             {"op": "test", "path": "/metadata/finalizers", "value": all},
             {"op": "replace", "path": "/metadata/finalizers", "value": rest},
         ]));
@@ -63,6 +65,7 @@ pub(crate) async fn strip(
         match cluster.get(&Identity::Agent, &place).await? {
             // It was on its way out, and went.
             None => return Ok(()),
+            Some(now) if now.uid() != application.uid() => return Ok(()),
             Some(now) if self::ours(&now).is_empty() => return Ok(()),
             Some(_) if attempt == TRIES => return Err(error),
             Some(now) => application = now,

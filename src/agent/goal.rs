@@ -115,7 +115,9 @@ impl Application {
         self.take_aim(policy);
         self.report_waiting();
         // As below: thousands of objects.
-        if before.as_ref().map(Arc::as_ptr) != self.goal.as_ref().map(|g| Arc::as_ptr(&g.desired)) {
+        let both = before.as_ref().zip(self.goal.as_ref());
+        let is_kept = both.is_some_and(|(before, goal)| Arc::ptr_eq(before, &goal.desired));
+        if let Some(before) = before.filter(|_| !is_kept) {
             tokio::task::spawn_blocking(move || drop(before));
         }
     }
