@@ -3,7 +3,8 @@
 //!
 //! All repositories of a cache share the space. What does not fit is not kept, and takes nobody's
 //! place: who reads more than there is room for, again and again in the same order, would otherwise
-//! never find anything. What was not asked for in a while makes room.
+//! never find anything. What was not asked for in a while makes room. One large repository may take
+//! it all; to the others it is then as if there was none.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,8 +14,8 @@ use gix_hash::ObjectId;
 
 use super::limits::{MAX_KEPT_BYTES, MAX_KEPT_FILE};
 
-/// What the map and the allocator take for a file, beside its bytes.
-const OVERHEAD: usize = 96;
+/// What the map and the allocator take for a file at most, beside its bytes.
+const OVERHEAD: usize = 144;
 
 /// The files of all repositories of a cache.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ struct Kept {
 
 /// One repository's part: it finds what it kept itself. Whoever knows the hash of a file in a
 /// repository that is closed to them must not get it from another's.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Share {
     all: Arc<Blobs>,
     owner: u32,
@@ -69,6 +70,13 @@ impl Share {
         let kept = state.kept.get_mut(&(self.owner, id))?;
         kept.is_used = true;
         Some(Arc::clone(&kept.bytes))
+    }
+
+    /// Drops everything of the repository, which nobody knows any more.
+    pub(super) fn forget(&self) {
+        let mut state = self.all.state();
+        state.kept.retain(|(owner, _), _| *owner != self.owner);
+        state.count();
     }
 
     /// Keeps the bytes of a file, where there is room.
@@ -102,9 +110,14 @@ impl State {
     fn make_room(&mut self) {
         self.kept
             .retain(|_, kept| std::mem::replace(&mut kept.is_used, false));
+        self.count();
+        self.refused = 0;
+    }
+
+    fn count(&mut self) {
+        self.kept.shrink_to_fit();
         let sizes = self.kept.values().map(|kept| kept.bytes.len() + OVERHEAD);
         self.bytes = sizes.sum();
-        self.refused = 0;
     }
 }
 
@@ -141,6 +154,9 @@ mod tests {
         assert_eq!(read(&ours, 0..10), 0);
         assert_eq!(read(&ours, 0..10), 10);
         assert_eq!(read(&theirs, 0..10), 0);
+        ours.forget();
+        assert_eq!(read(&ours, 0..10), 0);
+        assert_eq!(read(&theirs, 0..10), 10);
         let large: Arc<[u8]> = vec![0; MAX_KEPT_FILE + 1].into();
         ours.keep(id(99), &large);
         assert_eq!(ours.get(id(99)), None);

@@ -53,6 +53,12 @@ struct Inner {
     blobs: Share,
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.blobs.forget();
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these is replaced as a whole, so a panic leaves the old value.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -29,7 +29,7 @@ pub(super) struct CommitFiles {
     /// For files, which several threads read at once: those that none of them has.
     readers: Mutex<Vec<Reader>>,
     /// Files that were read of earlier commits.
-    blobs: Share,
+    blobs: Option<Share>,
 }
 
 /// Whatever owns the object database.
@@ -60,13 +60,13 @@ impl CommitFiles {
             fresh: Arc::default(),
             state,
             readers: Mutex::default(),
-            blobs: Share::default(),
+            blobs: None,
         }
     }
 
     /// The same, with a share in what is kept from commit to commit.
     pub(super) fn keeping(mut self, blobs: Share) -> Self {
-        self.blobs = blobs;
+        self.blobs = Some(blobs);
         self
     }
 
@@ -253,12 +253,14 @@ impl Files for CommitFiles {
             Some(_) => return Err(ReadError::NotAFile { path: path.into() }),
             None => return Err(ReadError::NotFound { path: path.into() }),
         };
-        let bytes = match self.blobs.get(id) {
+        let bytes = match self.blobs.as_ref().and_then(|blobs| blobs.get(id)) {
             Some(bytes) if bytes.len() <= limit => bytes,
             Some(_) => return Err(too_large(path, limit)),
             None => {
                 let bytes = self.unpacked(path, id, limit)?;
-                self.blobs.keep(id, &bytes);
+                if let Some(blobs) = &self.blobs {
+                    blobs.keep(id, &bytes);
+                }
                 bytes
             }
         };
