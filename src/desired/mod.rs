@@ -461,7 +461,9 @@ fn place_of(one: &RenderedObject) -> String {
 fn is_place_of(one: &RenderedObject, place: &str) -> bool {
     let line = place.strip_prefix(&one.source.path);
     match (one.source.line, line.map(|line| line.strip_prefix(':'))) {
-        (Some(line), Some(Some(found))) => found.parse() == Ok(line),
+        (Some(line), Some(Some(found))) => {
+            !found.starts_with(['0', '+']) && found.parse() == Ok(line)
+        }
         (None, Some(_)) => place.len() == one.source.path.len(),
         _ => false,
     }

@@ -287,6 +287,7 @@ impl Build {
             paths.iter().zip(found)
         });
         // What is wrong with an entry is only told where nothing before it is.
+        let had = all.resources.len();
         for (place, (path, found)) in looked.enumerate() {
             let is_directory = matches!(&found, Ok(Some(f)) if f.kind == EntryKind::Directory);
             let is_layer = is_directory || (found.is_ok() && layer.loader.is_remote(path));
@@ -295,8 +296,13 @@ impl Build {
                 files.append(self, layer, &mut all.resources, at)?;
             }
             if is_full {
-                // There are thousands, and the others will have about as many objects each.
-                let each = all.resources.len().div_ceil(place);
+                // There are thousands, all of them in front of `place`, and the others will have
+                // about as many objects each.
+                let each = all
+                    .resources
+                    .len()
+                    .saturating_sub(had)
+                    .div_ceil(place.max(1));
                 all.resources
                     .reserve(each.saturating_mul(paths.len() - place));
             }

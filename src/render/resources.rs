@@ -69,8 +69,8 @@ impl Resources {
         }
     }
 
-    /// Appends an object of which the hash is known. Nothing of it is looked at where no other has
-    /// that: it was read by another thread, and is in no cache.
+    /// Appends an object of which the hash is known. While there is no other index, nothing of it is
+    /// looked at where no other has that: it was read by another thread, and is in no cache.
     ///
     /// # Errors
     /// As [`Resources::append`].

@@ -1,5 +1,6 @@
-//! Text of a scalar: short ones, which nearly all are, lie in the tree itself. A tree of a large
-//! build has millions of them, and an allocation for each would be most of its time and memory.
+//! Text of a scalar: short ones, of up to 16 bytes, which nearly all are, lie in the tree itself. A
+//! tree of a large build has millions of them, and an allocation for each would be most of its time
+//! and memory. Copies of a long one share it.
 
 use std::borrow::Borrow;
 use std::cmp::Ordering;
@@ -16,7 +17,7 @@ pub struct Text(Kept);
 enum Kept {
     Bare(LeanStr),
     /// With the mark of a scalar, which hardly any has: room for one in each would make all trees
-    /// larger by a fifth.
+    /// larger by a third.
     Marked(Box<(LeanStr, LeanStr)>),
 }
 
