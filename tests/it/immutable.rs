@@ -378,7 +378,15 @@ fn an_agent_that_dies_between_the_deletion_and_the_creation_is_followed_by_one_t
     let name = format!("widgets.{group}/one");
     let hold = |world: &World<'_>, finalizers: &str| {
         let patch = format!("{{\"metadata\":{{\"finalizers\":{finalizers}}}}}");
-        world.kubectl(&["patch", &name, "--type=merge", "-p", &patch]);
+        // Not as kubectl, whose additions are undone as soon as they are seen.
+        let args = [
+            "patch",
+            &name,
+            "--field-manager=holder",
+            "--type=merge",
+            "-p",
+        ];
+        world.kubectl(&[&args[..], &[&patch]].concat());
     };
     hold(&world, "[\"example.com/held\"]");
     let commit = world.commit(&[("shop/widget.yaml", &sized(2))]);
