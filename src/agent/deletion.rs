@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::application::Application;
 use super::finalizers;
-use super::look::recorded;
+use super::look::update_recorded;
 use super::publish::applications;
 use super::request::Request;
 use super::sync::spare;
@@ -131,10 +131,7 @@ async fn prune_all(app: &mut Application, request: &Request) -> Result<bool, Pro
         .await
         .map_err(|e| Problem::of(&e))?;
     let owned = app.inventory.clone().unwrap_or_default();
-    let recorded = recorded(owned.iter(), &discovery);
-    app.recorded = { recorded }
-        .map(|(id, at)| (id.clone(), at.clone()))
-        .collect();
+    update_recorded(&mut app.recorded, &owned, &discovery);
     // An object of a kind that is not served any more cannot exist any more either.
     let mut inventory = owned.for_deletion();
     for (id, _) in owned.iter() {

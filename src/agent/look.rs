@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::application::Application;
 use crate::cluster::{Discovery, Identity, Lookup, Resource, Target};
 use crate::error::Class;
-use crate::inventory::{Entry, State};
+use crate::inventory::{Entry, Inventory, State};
 use crate::live::{Sighting, Wanted, snapshot};
 use crate::object::{Gvk, Lockstep, ObjectId};
 use crate::status::Problem;
@@ -26,17 +26,7 @@ impl Application {
         let Some(discovery) = &self.discovery else {
             return;
         };
-        // Nearly always it is what it was: that is told without a copy of every id.
-        if !self
-            .recorded
-            .iter()
-            .eq(recorded(inventory.iter(), discovery))
-        {
-            let recorded = recorded(inventory.iter(), discovery);
-            self.recorded = { recorded }
-                .map(|(id, at)| (id.clone(), at.clone()))
-                .collect();
-        }
+        update_recorded(&mut self.recorded, inventory, discovery);
         let goal = self
             .goal
             .as_ref()
@@ -171,9 +161,24 @@ impl Application {
     }
 }
 
+/// Brings up to date where recorded objects are served.
+pub(super) fn update_recorded(
+    recorded: &mut BTreeMap<ObjectId, Resource>,
+    inventory: &Inventory,
+    discovery: &Discovery,
+) {
+    // Nearly always it is what it was: that is told without a copy of every id.
+    if recorded.iter().eq(served(inventory.iter(), discovery)) {
+        return;
+    }
+    *recorded = served(inventory.iter(), discovery)
+        .map(|(id, resource)| (id.clone(), resource.clone()))
+        .collect();
+}
+
 /// Where recorded objects are served, at the version of the record where that is still so; in the
 /// order of the records.
-pub(super) fn recorded<'a>(
+fn served<'a>(
     entries: impl Iterator<Item = (&'a ObjectId, &'a Entry)>,
     discovery: &'a Discovery,
 ) -> impl Iterator<Item = (&'a ObjectId, &'a Resource)> {

@@ -106,17 +106,16 @@ async fn list<'a>(
     group: Vec<Wanted<'a>>,
     now: i64,
 ) -> Listed<'a> {
-    let absent = |one: &Wanted<'_>| (one.target.id(), Sighting::Absent);
-    let mut live: Live = group.iter().map(absent).collect();
-    let wanted: BTreeMap<&str, &Wanted<'_>> = { group.iter() }
-        .map(|one| (one.target.name.as_str(), one))
-        .collect();
+    // By the whole id: of another scope or namespace is another object, whatever its name.
+    let wanted: BTreeMap<ObjectId, &Wanted<'_>> =
+        { group.iter() }.map(|one| (one.target.id(), one)).collect();
+    let absent = |id: &ObjectId| (id.clone(), Sighting::Absent);
+    let mut live: Live = wanted.keys().map(absent).collect();
     let mut page = |objects: Vec<Object>| {
         for object in objects {
-            // Of another scope or namespace is another object, whatever its name.
-            let one = wanted.get(object.name());
-            if let Some(one) = one.filter(|one| one.target.id() == object.id()) {
-                live.insert(one.target.id(), sighting(Ok(Some(object)), one, owner, now));
+            let id = object.id();
+            if let Some(one) = wanted.get(&id) {
+                live.insert(id, sighting(Ok(Some(object)), one, owner, now));
             }
         }
     };
